@@ -1,0 +1,2 @@
+// Pure: what the numbers say.
+export * from './window.js';

@@ -1,0 +1,5 @@
+// The closed drawer: time, identity, faults and the verdict vocabulary. Nothing else goes here.
+export * from './clock.js';
+export * from './fault.js';
+export * from './ids.js';
+export * from './verdict.js';

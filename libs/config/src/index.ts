@@ -1,0 +1,2 @@
+// Configuration from the environment.
+export * from './env.js';

@@ -1,0 +1,3 @@
+// Serin's own HTTP contract as zod schemas, shared by server, CLI and dashboard.
+export * from './plan.js';
+export * from './version.js';

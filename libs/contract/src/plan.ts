@@ -1,0 +1,76 @@
+// The wire form of a rollout plan: every field optional, merged over the model's default plan, unknown fields refused.
+import { z } from 'zod';
+
+const share = z.number().gt(0).max(1);
+const seconds = z.number().min(0).max(31_536_000);
+
+export const planStep = z.strictObject({
+  weightPct: z.number().gt(0).max(100),
+  minS: seconds.optional(),
+  minResponses: z.int().min(0).max(1_000_000).optional(),
+  deadlineS: seconds.optional(),
+});
+
+const centredCheck = z.strictObject({
+  enabled: z.boolean().optional(),
+  weight: share.optional(),
+  up: z.number().gt(0).max(20).optional(),
+  down: z.number().gt(0).lt(1).optional(),
+});
+
+/** What people write; `resolvePlan` of the controller fills the rest from the defaults. */
+export const planInput = z.strictObject({
+  steps: z.array(planStep).min(1).max(20).optional(),
+  bakeS: seconds.optional(),
+  gate: z
+    .strictObject({
+      testSet: z.string().min(1).max(128),
+      margin: z.number().min(0).max(1).optional(),
+      minCases: z.int().min(1).max(1_000_000).optional(),
+      maxErrorShare: z.number().min(0).max(1).optional(),
+    })
+    .nullable()
+    .optional(),
+  alpha: z.number().gt(0).max(0.2).optional(),
+  checks: z
+    .strictObject({
+      entropy: centredCheck.optional(),
+      length: centredCheck.optional(),
+      errors: z
+        .strictObject({
+          enabled: z.boolean().optional(),
+          weight: share.optional(),
+          ratio: z.number().min(1).max(100).optional(),
+          proofMargin: share.optional(),
+        })
+        .optional(),
+      latency: z
+        .strictObject({
+          enabled: z.boolean().optional(),
+          weight: share.optional(),
+          margin: z.number().gt(0).max(20).optional(),
+          gross: z.number().gt(0).max(100).optional(),
+          blockS: z.number().min(1).max(3600).optional(),
+          settleS: seconds.optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  promotion: z
+    .strictObject({ alpha: z.number().gt(0).max(0.5).optional(), gating: z.array(z.enum(['entropy', 'errors'])).optional() })
+    .optional(),
+  guards: z
+    .strictObject({ minResponses: z.int().min(1).optional(), minUnits: z.int().min(1).optional(), minS: seconds.optional() })
+    .optional(),
+  reference: z
+    .strictObject({
+      minResponses: z.int().min(1).optional(),
+      minPerClass: z.int().min(1).optional(),
+      maxAgeS: seconds.optional(),
+      waitS: seconds.optional(),
+    })
+    .optional(),
+  noDataLimitS: seconds.optional(),
+});
+
+export type PlanInput = z.infer<typeof planInput>;

@@ -1,0 +1,58 @@
+// The wire form of a version: how a model is served. Unknown fields are refused by name.
+import { z } from 'zod';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
+
+export const llamaEngineSpec = z.strictObject({
+  kind: z.literal('llama'),
+  /** Path of a GGUF file, relative to one of the gateway's model roots. */
+  file: z.string().min(1).max(1024),
+  sha256: sha256.optional(),
+  contextSize: z.int().min(64).max(1_048_576).default(4096),
+  gpuLayers: z.int().min(0).max(1000).default(0),
+  parallel: z.int().min(1).max(256).default(4),
+  threads: z.int().min(1).max(256).optional(),
+});
+
+export const openaiEngineSpec = z.strictObject({
+  kind: z.literal('openai'),
+  baseUrl: z.url({ protocol: /^https?$/ }).max(2048),
+  model: z.string().min(1).max(256),
+  /** Name of an environment variable of the gateway that holds the upstream's key; the key itself is never stored. */
+  credentialEnv: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]*$/)
+    .optional(),
+});
+
+export const engineSpec = z.discriminatedUnion('kind', [llamaEngineSpec, openaiEngineSpec]);
+
+export const samplingSpec = z.strictObject({
+  temperature: z.number().min(0).max(2).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  topK: z.int().min(0).max(1000).optional(),
+  minP: z.number().min(0).max(1).optional(),
+  maxTokens: z.int().min(1).max(131_072).optional(),
+  seed: z.int().optional(),
+  stop: z.array(z.string().min(1).max(256)).max(16).optional(),
+});
+
+/** What makes a version what it is; its canonical JSON is hashed into the content digest. */
+export const versionSpec = z.strictObject({
+  engine: engineSpec,
+  sampling: samplingSpec.default({}),
+  systemPrompt: z.string().max(65_536).optional(),
+});
+
+export const lineage = z.record(z.string().max(64), z.string().max(1024));
+
+export const versionLabel = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'letters, digits, dot, dash and underscore, at most 63');
+export const modelName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,126}$/, 'letters, digits, dot, dash, slash and underscore, at most 127');
+
+export type EngineSpec = z.infer<typeof engineSpec>;
+export type LlamaEngineSpec = z.infer<typeof llamaEngineSpec>;
+export type OpenaiEngineSpec = z.infer<typeof openaiEngineSpec>;
+export type VersionSpec = z.infer<typeof versionSpec>;
+export type SamplingSpec = z.infer<typeof samplingSpec>;

@@ -1,0 +1,2 @@
+// Engines: what turns a request into tokens.
+export * from './engine.js';

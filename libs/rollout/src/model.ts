@@ -1,0 +1,116 @@
+// The life of a rollout as data: phases, evidence, transitions. Illegal combinations cannot be written.
+import type { Arm, CheckName, Finding, Verdict } from '#libs/base';
+import type { Plan } from './plan.js';
+
+export type ActivePhase =
+  | { readonly phase: 'pending'; readonly since: number }
+  | { readonly phase: 'gating'; readonly since: number }
+  | { readonly phase: 'progressing'; readonly since: number; readonly step: number }
+  | { readonly phase: 'baking'; readonly since: number; readonly step: number };
+
+export type TerminalPhase =
+  | { readonly phase: 'promoted'; readonly at: number }
+  | { readonly phase: 'rolledBack'; readonly at: number; readonly reason: Reason }
+  | { readonly phase: 'aborted'; readonly at: number; readonly reason: Reason };
+
+/** `paused` remembers where it was and why; the weight stays where it was. */
+export type Phase =
+  | ActivePhase
+  | { readonly phase: 'paused'; readonly since: number; readonly reason: Reason; readonly from: ActivePhase }
+  | TerminalPhase;
+
+export type PhaseName = Phase['phase'];
+
+/** All times are milliseconds since the Unix epoch, by the database's clock. */
+export interface Rollout {
+  readonly id: string;
+  readonly model: string;
+  readonly stableVersionId: string;
+  readonly candidateVersionId: string;
+  readonly plan: Plan;
+  readonly phase: Phase;
+  /** Grows with every change of weight; counts of different epochs are never pooled. */
+  readonly epoch: number;
+  /** When the current epoch began. */
+  readonly epochSince: number;
+  readonly createdAt: number;
+}
+
+/** Can this version answer now? `unknown`: no live gateway reported. */
+export interface ArmHealth {
+  readonly state: 'ready' | 'loading' | 'failed' | 'unknown';
+  readonly reason?: string;
+}
+
+export interface OperatorCommand {
+  readonly kind: 'pause' | 'resume' | 'promote' | 'rollback' | 'abort';
+  readonly reason: string;
+  readonly actor: string;
+}
+
+export interface PromotionProof {
+  readonly check: CheckName;
+  /** ln of the e-value against "worse than the promotion margin". */
+  readonly logE: number;
+  /** ln(1 / alpha) it must reach. */
+  readonly needed: number;
+  readonly proven: boolean;
+}
+
+/** Everything `decide` may know, at one instant. Stored whole with the decision, so that the decision can be replayed. */
+export interface Evidence {
+  readonly at: number;
+  readonly epoch: number;
+  readonly arms: Readonly<Record<Arm, ArmHealth>>;
+  /** Live gateways, and how many of them serve by the rollout's newest generation. */
+  readonly gateways: { readonly live: number; readonly applied: number };
+  /** The gate's answer; null while no evaluation has finished (or the plan has no gate). */
+  readonly gate: {
+    readonly verdict: Verdict;
+    readonly note: string;
+    readonly effect: number | null;
+    readonly lower: number | null;
+    readonly upper: number | null;
+    readonly evaluationId: string;
+  } | null;
+  /** Responses of stable that the scores were fitted on; `fitted` when the scores are frozen. */
+  readonly reference: { readonly responses: number; readonly fitted: boolean };
+  readonly findings: readonly Finding[];
+  /** Weighted average of the checks' e-values over the whole rollout, and each check's share of it. */
+  readonly combined: { readonly logE: number; readonly threshold: number; readonly share: Readonly<Partial<Record<CheckName, number>>> };
+  readonly promotion: readonly PromotionProof[];
+  readonly counts: {
+    /** Over the whole rollout. */
+    readonly stable: number;
+    readonly candidate: number;
+    readonly candidateUnits: number;
+    /** Within the current epoch. */
+    readonly stepCandidate: number;
+    readonly stepStable: number;
+    /** Newest observation of each arm, null when none. */
+    readonly lastStableAt: number | null;
+    readonly lastCandidateAt: number | null;
+  };
+  readonly command: OperatorCommand | null;
+}
+
+/** Why, as data; words are made at the edge. */
+export interface Reason {
+  /** Stable code: `check.failed`, `gate.failed`, `engine.failed`, `operator`, `no-data`, `deadline`, `reference.thin` ... */
+  readonly code: string;
+  readonly check?: CheckName;
+  readonly direction?: string;
+  readonly actor?: string;
+  readonly text?: string;
+  readonly numbers?: Readonly<Record<string, number>>;
+}
+
+export type Transition = 'hold' | 'gate' | 'start' | 'advance' | 'bake' | 'pause' | 'resume' | 'promote' | 'rollback' | 'abort';
+
+/** `next` is the phase after the transition (the same object on `hold`); `nextLookAt` tells the scheduler when to ask again. */
+export interface Decision {
+  readonly transition: Transition;
+  readonly reason: Reason;
+  readonly next: Phase;
+  readonly nextLookAt: number;
+}

@@ -1,0 +1,2 @@
+// What a running process tells about itself.
+export * from './log.js';
