@@ -1,4 +1,7 @@
 // The routing table is derived from phases, never edited: status and routing cannot disagree.
+import { isTerminal } from './graph.js';
+import type { Rollout } from './model.js';
+import { weightOf } from './weight.js';
 
 /** One model's traffic. `weight` is the probability, in [0, 1], with which each unit's independent coin shows the candidate. */
 export interface Route {
@@ -30,4 +33,45 @@ export interface ServedVersion {
   readonly label: string;
   readonly digest: string;
   readonly spec: unknown;
+}
+
+/** What the table is derived from: models, live rollouts, the versions they name, and versions that a running evaluation pins. */
+export interface TableInput {
+  readonly models: readonly { readonly name: string; readonly stableVersionId: string | null }[];
+  readonly rollouts: readonly (Pick<Rollout, 'id' | 'model' | 'candidateVersionId' | 'phase' | 'plan' | 'epoch'> & {
+    readonly salt: string;
+  })[];
+  readonly versions: readonly ServedVersion[];
+  readonly pinnedVersionIds: readonly string[];
+}
+
+/** Derives routes and the versions to keep loaded. Throws when a needed version is not among `versions`: a broken caller, not bad input. */
+export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: TableInput): Pick<RoutingTable, 'routes' | 'versions'> {
+  const needed = new Set(pinnedVersionIds);
+  const routes = models.map(({ name, stableVersionId }): Route => {
+    const rollout = rollouts.find((live) => live.model === name && !isTerminal(live.phase));
+    if (stableVersionId) needed.add(stableVersionId);
+    if (rollout) needed.add(rollout.candidateVersionId);
+    return {
+      model: name,
+      stable: stableVersionId,
+      rollout: rollout
+        ? {
+            id: rollout.id,
+            candidate: rollout.candidateVersionId,
+            weight: weightOf(rollout.phase, rollout.plan),
+            epoch: rollout.epoch,
+            salt: rollout.salt,
+          }
+        : null,
+    };
+  });
+  const byId = new Map(versions.map((version) => [version.id, version]));
+  const served: Record<string, ServedVersion> = {};
+  for (const id of needed) {
+    const version = byId.get(id);
+    if (!version) throw new Error(`the routing table needs version ${id}, which was not given`);
+    served[id] = version;
+  }
+  return { routes, versions: served };
 }

@@ -1,0 +1,79 @@
+// Histograms as bytes for storage: version, then per metric its number, bucket count and delta-coded varints. About 2 bytes a bucket.
+import { emptyHistograms } from './sketch.js';
+import type { Histogram, WindowMetric } from './window.js';
+
+const formatVersion = 1;
+/** Order is the format: append only. */
+const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total'];
+const maxBuckets = 100_000;
+
+export class HistogramFormatError extends Error {
+  override readonly name = 'HistogramFormatError';
+}
+
+/** Serialises the five histograms of a window. Counts must be non-negative safe integers. */
+export function encodeHistograms(histograms: Record<WindowMetric, Histogram>): Uint8Array {
+  const bytes: number[] = [formatVersion];
+  metrics.forEach((metric, number) => {
+    const histogram = histograms[metric];
+    if (histogram.size === 0) return;
+    bytes.push(number);
+    pushVarint(bytes, histogram.size);
+    let previous = 0;
+    for (const index of [...histogram.keys()].sort((a, b) => a - b)) {
+      pushVarint(bytes, zigzag(index - previous));
+      pushVarint(bytes, histogram.get(index) ?? 0);
+      previous = index;
+    }
+  });
+  return Uint8Array.from(bytes);
+}
+
+/** Inverse of `encodeHistograms`. Throws HistogramFormatError for anything it did not write: a corrupt row must not become evidence. */
+export function decodeHistograms(bytes: Uint8Array): Record<WindowMetric, Histogram> {
+  if (bytes[0] !== formatVersion) throw new HistogramFormatError(`unknown histogram format ${bytes[0] ?? 'of no bytes'}`);
+  const histograms = emptyHistograms();
+  const reader = { bytes, at: 1 };
+  while (reader.at < bytes.length) {
+    const metric = metrics[bytes[reader.at++] ?? -1];
+    if (!metric) throw new HistogramFormatError(`unknown metric at byte ${reader.at - 1}`);
+    const size = readVarint(reader);
+    if (size > maxBuckets) throw new HistogramFormatError(`${size} buckets in one histogram`);
+    let index = 0;
+    for (let bucket = 0; bucket < size; bucket += 1) {
+      index += unzigzag(readVarint(reader));
+      histograms[metric].set(index, readVarint(reader));
+    }
+  }
+  return histograms;
+}
+
+function zigzag(value: number): number {
+  return value >= 0 ? value * 2 : -value * 2 - 1;
+}
+
+function unzigzag(value: number): number {
+  return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+}
+
+function pushVarint(bytes: number[], value: number): void {
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes.push(rest);
+}
+
+function readVarint(reader: { bytes: Uint8Array; at: number }): number {
+  let value = 0;
+  let factor = 1;
+  for (;;) {
+    const byte = reader.bytes[reader.at++];
+    if (byte === undefined) throw new HistogramFormatError('histogram bytes end in the middle of a number');
+    value += (byte & 0x7f) * factor;
+    if (byte < 0x80) return value;
+    factor *= 0x80;
+    if (factor > Number.MAX_SAFE_INTEGER) throw new HistogramFormatError('number too large in histogram bytes');
+  }
+}

@@ -1,0 +1,102 @@
+// The gateway's memory of finished requests: adds each observation to its window and hands all windows over once a second.
+import { addTo, bucketOf, emptyHistograms } from './sketch.js';
+import type { Observation, Window, WindowCounts, WindowKey, WindowMetric } from './window.js';
+
+const maxClassesPerModel = 32;
+/** Where classes beyond the bound go; the bound keeps rows and tables finite whatever clients send. */
+export const overflowClass = 'other';
+const secondMs = 1000;
+
+interface OpenWindow extends Window {
+  readonly unitsSeen: Set<string>;
+}
+
+/** Additive windows by key and assignment second. Memory is bounded by the caller draining it each second. */
+export class WindowBook {
+  private open = new Map<string, OpenWindow>();
+  private readonly classes = new Map<string, Set<string>>();
+
+  add(observation: Observation): void {
+    const key: WindowKey = {
+      model: observation.model,
+      versionId: observation.versionId,
+      rolloutId: observation.rolloutId,
+      epoch: observation.epoch,
+      arm: observation.arm,
+      promptClass: this.boundedClass(observation.model, observation.promptClass),
+      secondAt: Math.floor(observation.assignedAt / secondMs) * secondMs,
+    };
+    const name = JSON.stringify([key.model, key.versionId, key.rolloutId, key.epoch, key.arm, key.promptClass, key.secondAt]);
+    let window = this.open.get(name);
+    if (!window) {
+      window = { key, counts: emptyCounts(), unitsSeen: new Set() };
+      this.open.set(name, window);
+    }
+    count(window.counts, observation);
+    window.unitsSeen.add(observation.unit);
+    window.counts.units = window.unitsSeen.size;
+  }
+
+  /** All windows since the last call; a window that gets later answers comes again with only those. */
+  drain(): Window[] {
+    const windows = [...this.open.values()].map(({ key, counts }) => ({ key, counts }));
+    this.open = new Map();
+    return windows;
+  }
+
+  private boundedClass(model: string, promptClass: string): string {
+    let known = this.classes.get(model);
+    if (!known) {
+      known = new Set();
+      this.classes.set(model, known);
+    }
+    if (known.has(promptClass)) return promptClass;
+    if (known.size >= maxClassesPerModel - 1) return overflowClass;
+    known.add(promptClass);
+    return promptClass;
+  }
+}
+
+export function emptyCounts(): WindowCounts {
+  return {
+    responses: 0,
+    errors: 0,
+    timeouts: 0,
+    clientGone: 0,
+    nonFinite: 0,
+    units: 0,
+    lnTotalCount: 0,
+    lnTotalSum: 0,
+    histograms: emptyHistograms(),
+  };
+}
+
+function count(counts: WindowCounts, observation: Observation): void {
+  if (observation.outcome === 'clientGone') {
+    counts.clientGone += 1;
+    return;
+  }
+  // Refused before it reached a version: says something about load, nothing about the version.
+  if (observation.outcome === 'shed') return;
+  counts.responses += 1;
+  if (observation.outcome === 'error') counts.errors += 1;
+  if (observation.outcome === 'timeout') counts.timeouts += 1;
+  if (observation.outcome !== 'ok') return;
+  const values: Record<WindowMetric, number | null> = {
+    entropy: observation.entropyMeanNats,
+    length: observation.outputTokens > 0 ? observation.outputTokens : null,
+    ttft: observation.ttftMs,
+    interToken: observation.interTokenMs,
+    total: observation.totalMs,
+  };
+  for (const metric of Object.keys(values) as WindowMetric[]) {
+    const value = values[metric];
+    if (value === null) continue;
+    if (!Number.isFinite(value)) counts.nonFinite += 1;
+    else addTo(counts.histograms[metric], bucketOf(value));
+  }
+  if (Number.isFinite(observation.totalMs) && observation.totalMs > 0) {
+    counts.lnTotalCount += 1;
+    counts.lnTotalSum += Math.log(observation.totalMs);
+  }
+}

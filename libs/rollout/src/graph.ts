@@ -1,0 +1,22 @@
+// Which phase may follow which, said once. Terminal phases end.
+import type { Phase, PhaseName } from './model.js';
+
+export const graph: Readonly<Record<PhaseName, readonly PhaseName[]>> = {
+  pending: ['gating', 'progressing', 'paused', 'rolledBack', 'aborted'],
+  gating: ['progressing', 'paused', 'rolledBack', 'aborted'],
+  progressing: ['progressing', 'baking', 'paused', 'promoted', 'rolledBack', 'aborted'],
+  baking: ['paused', 'promoted', 'rolledBack', 'aborted'],
+  paused: ['pending', 'gating', 'progressing', 'baking', 'promoted', 'rolledBack', 'aborted'],
+  promoted: [],
+  rolledBack: [],
+  aborted: [],
+};
+
+export function isTerminal(phase: Phase): phase is Extract<Phase, { readonly phase: 'promoted' | 'rolledBack' | 'aborted' }> {
+  return graph[phase.phase].length === 0;
+}
+
+/** Staying is always allowed; leaving only along an edge. */
+export function mayFollow(from: PhaseName, to: PhaseName): boolean {
+  return from === to || graph[from].includes(to);
+}
