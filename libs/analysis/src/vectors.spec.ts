@@ -74,10 +74,17 @@ describe('the published vectors', () => {
   const scoreOf = (promptClass: string): Score => references[promptClass === 'chat' ? 0 : 1] as Score;
 
   it.each(casesOf('tilt'))('tilt, $in.name', ({ in: input, out }) => {
-    const epochs: EpochHistograms[] = input.epochs.map(([weight, classes]: [number, Record<string, [Record<string, number>, Record<string, number>]>]) => ({
-      weight,
-      classes: new Map(Object.entries(classes).map(([name, [stable, candidate]]) => [name, { stable: histogram(stable), candidate: histogram(candidate) }])),
-    }));
+    const epochs: EpochHistograms[] = input.epochs.map(
+      ([weight, classes]: [number, Record<string, [Record<string, number>, Record<string, number>]>]) => ({
+        weight,
+        classes: new Map(
+          Object.entries(classes).map(([name, [stable, candidate]]) => [
+            name,
+            { stable: histogram(stable), candidate: histogram(candidate) },
+          ]),
+        ),
+      }),
+    );
     near(tiltLogE(epochs, scoreOf, 1, 0), out.up0);
     near(tiltLogE(epochs, scoreOf, -1, 0), out.down0);
     near(twoSidedTiltLogE(epochs, scoreOf, 0.05, 0.05), out.rollback_pm5);
@@ -92,14 +99,20 @@ describe('the published vectors', () => {
   it.each(casesOf('latencyStep'))('latency step, $in.name', ({ in: input, out }) => {
     for (const share of [0.5, 0.05, 0.01] as const) {
       const score = step(input.thresholds[String(share)], share);
-      const epochs = [{ weight: input.w, classes: new Map([['all', { stable: histogram(input.hist0), candidate: histogram(input.hist1) }]]) }];
-      near(tiltLogE(epochs, () => score, 1, input.margin), out[String(share)]);
+      const epochs = [
+        { weight: input.w, classes: new Map([['all', { stable: histogram(input.hist0), candidate: histogram(input.hist1) }]]) },
+      ];
+      near(
+        tiltLogE(epochs, () => score, 1, input.margin),
+        out[String(share)],
+      );
     }
   });
 
   it.each(casesOf('combine'))('combination %#', ({ in: input, out }) => {
     const combined = combine(input.logE);
     near(combined.logE, out.logE);
-    for (const [name, share] of Object.entries(out.share)) near((combined.share as Record<string, number>)[name] ?? Number.NaN, share as number);
+    for (const [name, share] of Object.entries(out.share))
+      near((combined.share as Record<string, number>)[name] ?? Number.NaN, share as number);
   });
 });
