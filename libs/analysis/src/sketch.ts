@@ -12,7 +12,8 @@ export const floorValue = 1e-4;
 
 /** Bucket index of a positive finite value. Rounding is the same for both arms, so a comparison at margin zero is exact. */
 export function bucketOf(value: number): number {
-  return Math.ceil(Math.log(Math.max(value, floorValue)) / lnGamma - 1e-12);
+  // "+ 0" turns -0 into 0.
+  return Math.ceil(Math.log(Math.max(value, floorValue)) / lnGamma - 1e-12) + 0;
 }
 
 /** The value that stands for a bucket: within 1% of everything in it. */
