@@ -99,7 +99,11 @@ export class RolloutEventStore {
   }
 
   /** Events after sequence number `after`, oldest first. */
-  async list(tx: EntityManager, rolloutId: string, { after = 0, limit }: { readonly after?: number; readonly limit: number }): Promise<RolloutEventRecord[]> {
+  async list(
+    tx: EntityManager,
+    rolloutId: string,
+    { after = 0, limit }: { readonly after?: number; readonly limit: number },
+  ): Promise<RolloutEventRecord[]> {
     const rows: EventRow[] = await tx.query(
       `select ${eventColumns} from rollout_events where rollout_id = $1 and seq > $2 order by seq limit $3`,
       [rolloutId, after, limit],
@@ -109,7 +113,9 @@ export class RolloutEventStore {
 
   /** The newest event of one rollout. */
   async newest(tx: EntityManager, rolloutId: string): Promise<RolloutEventRecord | null> {
-    const rows: EventRow[] = await tx.query(`select ${eventColumns} from rollout_events where rollout_id = $1 order by seq desc limit 1`, [rolloutId]);
+    const rows: EventRow[] = await tx.query(`select ${eventColumns} from rollout_events where rollout_id = $1 order by seq desc limit 1`, [
+      rolloutId,
+    ]);
     return rows[0] ? toEvent(rows[0]) : null;
   }
 
@@ -135,7 +141,10 @@ export class RolloutEventStore {
 
   /** Looks of one rollout, newest `limit`, oldest first. */
   async looks(tx: EntityManager, rolloutId: string, limit: number): Promise<LookRecord[]> {
-    const rows: LookRow[] = await tx.query(`select ${lookColumns} from rollout_looks where rollout_id = $1 order by at desc limit $2`, [rolloutId, limit]);
+    const rows: LookRow[] = await tx.query(`select ${lookColumns} from rollout_looks where rollout_id = $1 order by at desc limit $2`, [
+      rolloutId,
+      limit,
+    ]);
     return rows.map(toLook).reverse();
   }
 

@@ -183,7 +183,12 @@ export class RolloutStore {
   /** Newest first. `cursor` is what the page before answered; an unreadable one is treated as none by the caller's schema. */
   async list(
     tx: EntityManager,
-    filter: { readonly model?: string | undefined; readonly phase?: PhaseName | undefined; readonly limit: number; readonly cursor?: string | undefined },
+    filter: {
+      readonly model?: string | undefined;
+      readonly phase?: PhaseName | undefined;
+      readonly limit: number;
+      readonly cursor?: string | undefined;
+    },
   ): Promise<{ items: RolloutRecord[]; nextCursor: string | null }> {
     const rows: Row[] = await tx.query(
       `select ${columns} ${source}
@@ -209,7 +214,12 @@ export class RolloutStore {
   /** Takes leases on rollouts that are due (or have a command) and free. Skips rows that others are taking, and the ids in `except`. */
   async claimDue(
     tx: EntityManager,
-    { owner, leaseMs, limit, except = [] }: { readonly owner: string; readonly leaseMs: number; readonly limit: number; readonly except?: readonly string[] },
+    {
+      owner,
+      leaseMs,
+      limit,
+      except = [],
+    }: { readonly owner: string; readonly leaseMs: number; readonly limit: number; readonly except?: readonly string[] },
   ): Promise<RolloutLease[]> {
     const rows = returned<{ id: string; lease_epoch: string }>(
       await tx.query(
@@ -239,7 +249,10 @@ export class RolloutStore {
 
   /** Lets everybody else claim it; a lease lost meanwhile is left alone. */
   async release(tx: EntityManager, lease: RolloutLease): Promise<void> {
-    await tx.query(`update rollouts set lease_owner = null, lease_until = null where id = $1 and lease_epoch = $2`, [lease.id, lease.leaseEpoch]);
+    await tx.query(`update rollouts set lease_owner = null, lease_until = null where id = $1 and lease_epoch = $2`, [
+      lease.id,
+      lease.leaseEpoch,
+    ]);
   }
 
   /** A look that changed nothing: only when to look again. No effect once the lease or the revision moved on. */
@@ -254,7 +267,12 @@ export class RolloutStore {
    * The compare-and-set of a decision: row, epoch row and consumed command in the caller's transaction.
    * Fails with `rollout.revision-lost` when the revision or the lease epoch moved, or the rollout has ended.
    */
-  async commitDecision(tx: EntityManager, record: RolloutRecord, lease: RolloutLease, change: RolloutChange): Promise<Outcome<{ revision: number }>> {
+  async commitDecision(
+    tx: EntityManager,
+    record: RolloutRecord,
+    lease: RolloutLease,
+    change: RolloutChange,
+  ): Promise<Outcome<{ revision: number }>> {
     const rows = returned<{ version: number }>(
       await tx.query(
         `update rollouts set phase = $4, state = $5, weight = $6,
@@ -279,7 +297,12 @@ export class RolloutStore {
     );
     const row = rows[0];
     if (!row) {
-      return fail({ code: 'rollout.revision-lost', message: `Rollout ${record.id} was changed by someone else.`, retryable: true, remedy: 'Read it again.' });
+      return fail({
+        code: 'rollout.revision-lost',
+        message: `Rollout ${record.id} was changed by someone else.`,
+        retryable: true,
+        remedy: 'Read it again.',
+      });
     }
     if (change.epoch !== record.epoch) {
       await tx.query(`insert into rollout_epochs (rollout_id, epoch, weight, started_at) values ($1, $2, $3, clock_timestamp())`, [
@@ -303,7 +326,8 @@ export class RolloutStore {
   async setCommand(tx: EntityManager, id: string, command: OperatorCommand, ifRevision?: number): Promise<Outcome<{ revision: number }>> {
     const rows: Row[] = await tx.query(`select ${columns} ${source} where r.id = $1 for update of r`, [id]);
     const record = rows[0] ? toRecord(rows[0]) : null;
-    if (!record) return fail({ code: 'rollout.not-found', message: `There is no rollout ${id}.`, remedy: 'List them: GET /api/v1/rollouts.' });
+    if (!record)
+      return fail({ code: 'rollout.not-found', message: `There is no rollout ${id}.`, remedy: 'List them: GET /api/v1/rollouts.' });
     if (record.endedAt !== null) {
       return fail({
         code: 'rollout.ended',
@@ -327,10 +351,10 @@ export class RolloutStore {
       });
     }
     const updated = returned<{ version: number }>(
-      await tx.query(`update rollouts set command = $2, next_look_at = clock_timestamp(), version = version + 1 where id = $1 returning version`, [
-        id,
-        JSON.stringify(command),
-      ]),
+      await tx.query(
+        `update rollouts set command = $2, next_look_at = clock_timestamp(), version = version + 1 where id = $1 returning version`,
+        [id, JSON.stringify(command)],
+      ),
     );
     return ok({ revision: updated[0]?.version ?? record.revision });
   }

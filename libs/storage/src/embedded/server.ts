@@ -81,7 +81,8 @@ export async function startServer(
   settings: Readonly<Record<string, string>>,
   clock: Clock,
 ): Promise<Outcome<RunningServer>> {
-  if ((await stat(home.logFile).catch(() => null))?.size ?? 0 > largestLogBytes) await truncate(home.logFile, 0);
+  const grown = await stat(home.logFile).catch(() => null);
+  if (grown && grown.size > largestLogBytes) await truncate(home.logFile, 0);
   const log = await open(home.logFile, 'a', 0o600);
   const all: Record<string, string> = {
     listen_addresses: '',

@@ -1,0 +1,135 @@
+// Windows of observations: written by gateways in batches that may be repeated, read whole by the judgement.
+import type { EntityManager } from 'typeorm';
+import { decodeHistograms, encodeHistograms, type Window } from '#libs/analysis';
+import { rows } from './rows.js';
+
+interface WindowRow {
+  readonly secondAt: number;
+  readonly model: string;
+  readonly versionId: string;
+  readonly rolloutId: string | null;
+  readonly epoch: number | null;
+  readonly arm: 'stable' | 'candidate' | null;
+  readonly promptClass: string;
+  readonly responses: number;
+  readonly errors: number;
+  readonly timeouts: number;
+  readonly clientGone: number;
+  readonly nonFinite: number;
+  readonly units: number;
+  readonly lnTotalCount: number;
+  readonly lnTotalSum: number;
+  readonly histograms: Buffer;
+}
+
+const columns = `(extract(epoch from second_at) * 1000)::float8 as "secondAt", model, version_id as "versionId", rollout_id as "rolloutId", epoch, arm,
+  prompt_class as "promptClass", responses, errors, timeouts, client_gone as "clientGone", non_finite as "nonFinite", units,
+  ln_total_count as "lnTotalCount", ln_total_sum as "lnTotalSum", histograms`;
+
+const dayMs = 86_400_000;
+
+export class WindowStore {
+  /** One flush of one gateway process. (bootId, seq) makes a repeat harmless. */
+  async insert(tx: EntityManager, bootId: string, seq: number, windows: readonly Window[]): Promise<void> {
+    if (windows.length === 0) return;
+    const counts = windows.map((window) => window.counts);
+    const keys = windows.map((window) => window.key);
+    await tx.query(
+      `insert into windows (second_at, boot_id, seq, idx, model, version_id, rollout_id, epoch, arm, prompt_class, responses, errors, timeouts,
+         client_gone, non_finite, units, ln_total_count, ln_total_sum, histograms)
+       select to_timestamp(t.second_ms / 1000.0), $1::uuid, $2::bigint, t.ordinality, t.model, t.version_id, t.rollout_id, t.epoch, t.arm, t.prompt_class,
+         t.responses, t.errors, t.timeouts, t.client_gone, t.non_finite, t.units, t.ln_count, t.ln_sum, t.histograms
+       from unnest($3::float8[], $4::text[], $5::uuid[], $6::uuid[], $7::int[], $8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[],
+         $14::int[], $15::int[], $16::int[], $17::float8[], $18::bytea[])
+         with ordinality as t (second_ms, model, version_id, rollout_id, epoch, arm, prompt_class, responses, errors, timeouts, client_gone, non_finite,
+           units, ln_count, ln_sum, histograms, ordinality)
+       on conflict do nothing`,
+      [
+        bootId,
+        seq,
+        keys.map((key) => key.secondAt),
+        keys.map((key) => key.model),
+        keys.map((key) => key.versionId),
+        keys.map((key) => key.rolloutId),
+        keys.map((key) => key.epoch),
+        keys.map((key) => key.arm),
+        keys.map((key) => key.promptClass),
+        counts.map((one) => one.responses),
+        counts.map((one) => one.errors),
+        counts.map((one) => one.timeouts),
+        counts.map((one) => one.clientGone),
+        counts.map((one) => one.nonFinite),
+        counts.map((one) => one.units),
+        counts.map((one) => one.lnTotalCount),
+        counts.map((one) => one.lnTotalSum),
+        counts.map((one) => Buffer.from(encodeHistograms(one.histograms))),
+      ],
+    );
+  }
+
+  /** Everything that a rollout's arms have shown, in no order. */
+  async ofRollout(tx: EntityManager, rolloutId: string): Promise<Window[]> {
+    return (await rows<WindowRow>(tx, `select ${columns} from windows where rollout_id = $1`, [rolloutId])).map(toWindow);
+  }
+
+  /** A version's windows as stable or without a rollout since `sinceAt`: the reference that scores are fitted on. */
+  async referenceOf(tx: EntityManager, versionId: string, sinceAt: number): Promise<Window[]> {
+    const found = await rows<WindowRow>(
+      tx,
+      `select ${columns} from windows where version_id = $1 and second_at >= to_timestamp($2 / 1000.0) and (arm is null or arm = 'stable')`,
+      [versionId, sinceAt],
+    );
+    return found.map(toWindow);
+  }
+
+  /** Makes the daily partitions from yesterday to `days` ahead of `nowAt`; cheap when they exist. */
+  async ensurePartitions(tx: EntityManager, nowAt: number, days = 7): Promise<void> {
+    const today = Math.floor(nowAt / dayMs) * dayMs;
+    for (let day = -1; day <= days; day += 1) {
+      const from = new Date(today + day * dayMs).toISOString().slice(0, 10);
+      const to = new Date(today + (day + 1) * dayMs).toISOString().slice(0, 10);
+      const name = `windows_${from.replaceAll('-', '')}`;
+      // Names and bounds come from a date alone, never from input.
+      await tx.query(
+        `create table if not exists ${name} partition of windows for values from ('${from} 00:00:00+00') to ('${to} 00:00:00+00')`,
+      );
+    }
+  }
+
+  /** Drops whole days that ended before `beforeAt`; returns their names. */
+  async dropBefore(tx: EntityManager, beforeAt: number): Promise<string[]> {
+    const partitions = await rows<{ name: string }>(
+      tx,
+      `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'windows'::regclass and c.relname ~ '^windows_[0-9]{8}$'`,
+    );
+    const limit = `windows_${new Date(beforeAt - dayMs).toISOString().slice(0, 10).replaceAll('-', '')}`;
+    const old = partitions.map(({ name }) => name).filter((name) => name <= limit);
+    for (const name of old) await tx.query(`drop table ${name}`);
+    return old;
+  }
+}
+
+function toWindow(stored: WindowRow): Window {
+  return {
+    key: {
+      model: stored.model,
+      versionId: stored.versionId,
+      rolloutId: stored.rolloutId,
+      epoch: stored.epoch,
+      arm: stored.arm,
+      promptClass: stored.promptClass,
+      secondAt: Math.round(stored.secondAt),
+    },
+    counts: {
+      responses: stored.responses,
+      errors: stored.errors,
+      timeouts: stored.timeouts,
+      clientGone: stored.clientGone,
+      nonFinite: stored.nonFinite,
+      units: stored.units,
+      lnTotalCount: stored.lnTotalCount,
+      lnTotalSum: stored.lnTotalSum,
+      histograms: decodeHistograms(stored.histograms),
+    },
+  };
+}
