@@ -1,0 +1,144 @@
+// Starts rollouts and takes commands to them: what the API, the hooks and any later caller share, in the caller's transaction.
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { fail, type Ids, type Outcome, ok, type Rng } from '#libs/base';
+import type { PlanInput } from '#libs/contract';
+import type { OperatorCommand } from '#libs/rollout';
+import {
+  AuditStore,
+  ModelStore,
+  notifyRollout,
+  OutboxStore,
+  RolloutEventStore,
+  type RolloutRecord,
+  RolloutStore,
+  RoutingStore,
+  TestSetStore,
+  VersionStore,
+} from '#libs/storage';
+import { ControllerSettings, IDS, RNG } from './core.js';
+import { outboxData } from './outbox-data.js';
+import { modelUnknown, planFor, Registry, versionUnknown } from './registry.js';
+
+export interface StartRollout {
+  readonly model: string;
+  /** Label of a registered version of the model. */
+  readonly candidate: string;
+  readonly plan?: PlanInput | undefined;
+  readonly actor: string;
+}
+
+/** `first-stable`: the model had no version in service, so this one serves at once and there is nothing to roll out. */
+export type Started =
+  | { readonly kind: 'rollout'; readonly rollout: RolloutRecord }
+  | { readonly kind: 'first-stable'; readonly versionId: string; readonly label: string };
+
+@Injectable()
+export class RolloutDesk {
+  private readonly models = new ModelStore();
+  private readonly versions = new VersionStore();
+  private readonly rollouts = new RolloutStore();
+  private readonly events = new RolloutEventStore();
+  private readonly routing = new RoutingStore();
+  private readonly audit = new AuditStore();
+  private readonly outbox = new OutboxStore();
+  private readonly testSets = new TestSetStore();
+
+  constructor(
+    @Inject(ControllerSettings) private readonly settings: ControllerSettings,
+    @Inject(Registry) private readonly registry: Registry,
+    @Inject(IDS) private readonly ids: Ids,
+    @Inject(RNG) private readonly rng: Rng,
+  ) {}
+
+  /**
+   * Starts a rollout, whole or not at all. Faults: `model.not-found`, `version.not-found`, `rollout.candidate-is-stable`, `rollout.already-live`,
+   * `test-set.not-found`, any of `checkPlan`. On a fault the caller must roll its transaction back if it wrote anything before.
+   */
+  async start(tx: EntityManager, request: StartRollout): Promise<Outcome<Started>> {
+    const model = await this.models.byName(tx, request.model);
+    if (!model) return modelUnknown(request.model);
+    const candidate = await this.versions.byLabel(tx, model.id, request.candidate);
+    if (!candidate) return versionUnknown(model.name, request.candidate, 'candidate');
+    const plan = planFor(model, request.plan);
+    if (!plan.ok) return plan;
+    if (plan.value.gate && !(await this.testSets.newest(tx, plan.value.gate.testSet))) {
+      return fail({
+        code: 'test-set.not-found',
+        message: `There is no test set "${plan.value.gate.testSet}" with a frozen version.`,
+        field: 'plan.gate.testSet',
+        remedy: 'Create it with POST /api/v1/test-sets and POST /api/v1/test-sets/{name}/versions, or set plan.gate to null.',
+      });
+    }
+    if (!model.stableVersionId) {
+      const first = await this.registry.makeFirstStable(tx, model, candidate, request.actor);
+      return first.ok ? ok({ kind: 'first-stable', versionId: candidate.id, label: candidate.label }) : first;
+    }
+    if (model.stableVersionId === candidate.id) {
+      return fail({
+        code: 'rollout.candidate-is-stable',
+        message: `Version "${candidate.label}" is the stable version of "${model.name}" already.`,
+        field: 'candidate',
+        remedy: 'Name another version.',
+      });
+    }
+    const created = await this.rollouts.create(tx, {
+      id: this.ids.uuid(),
+      modelId: model.id,
+      stableVersionId: model.stableVersionId,
+      candidateVersionId: candidate.id,
+      plan: plan.value,
+      salt: Buffer.from(this.rng.bytes(16)).toString('hex'),
+      createdBy: request.actor,
+    });
+    if (!created.ok) return created;
+    return ok({ kind: 'rollout', rollout: await this.announce(tx, created.value, request.actor) });
+  }
+
+  /** Everything that belongs to a new rollout beside its row. */
+  private async announce(tx: EntityManager, rollout: RolloutRecord, actor: string): Promise<RolloutRecord> {
+    // The candidate enters the table at weight 0, so that gateways load it.
+    const generation = await this.routing.rebuild(tx);
+    await this.rollouts.setGeneration(tx, rollout.id, generation);
+    const event = await this.events.append(tx, {
+      rolloutId: rollout.id,
+      actor,
+      transition: 'create',
+      fromPhase: null,
+      toPhase: 'pending',
+      weight: 0,
+      reason: { code: 'created', actor },
+      evidence: null,
+      generation,
+    });
+    await this.outbox.append(tx, {
+      type: 'rollout.created',
+      subject: `rollout/${rollout.id}`,
+      data: outboxData(rollout, event, this.settings.values.publicUrl),
+    });
+    await this.audit.append(tx, {
+      actor,
+      action: 'rollout.created',
+      subject: `rollout/${rollout.id}`,
+      reason: null,
+      detail: { model: rollout.model, stable: rollout.stableLabel, candidate: rollout.candidateLabel, plan: rollout.plan, generation },
+    });
+    await notifyRollout(tx, rollout.id);
+    return { ...rollout, generation };
+  }
+
+  /** Hands an operator's command to the next look (at once). Faults as `RolloutStore.setCommand`. */
+  async command(tx: EntityManager, rolloutId: string, command: OperatorCommand, ifRevision?: number): Promise<Outcome<{ revision: number }>> {
+    const set = await this.rollouts.setCommand(tx, rolloutId, command, ifRevision);
+    if (!set.ok) return set;
+    await this.audit.append(tx, {
+      actor: command.actor,
+      action: `rollout.${command.kind}-asked`,
+      subject: `rollout/${rolloutId}`,
+      reason: command.reason,
+      detail: {},
+    });
+    await notifyRollout(tx, rolloutId);
+    return set;
+  }
+}
