@@ -1,0 +1,142 @@
+// The shell around `decide`: look, decide, and write everything that belongs to the decision in one transaction, or nothing.
+import { Inject, Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import type { Outcome } from '#libs/base';
+import { type Decision, decide, isTerminal, mayFollow, type Reason, type Transition, weightOf } from '#libs/rollout';
+import {
+  AuditStore,
+  Database,
+  EvaluationStore,
+  ModelStore,
+  notifyRollout,
+  OutboxStore,
+  RolloutEventStore,
+  type RolloutLease,
+  type RolloutRecord,
+  RolloutStore,
+  RoutingStore,
+} from '#libs/storage';
+import { ControllerSettings } from './core.js';
+import { EvidenceGatherer, type Look } from './evidence.js';
+import { outboxData } from './outbox-data.js';
+
+/** `lost`: someone else changed the rollout meanwhile; nothing was written and the next look sees it. */
+export type LookResult = 'moved' | 'held' | 'refused' | 'lost' | 'ended';
+
+/** Event types that leave by webhook. */
+const outboxTypes: Readonly<Record<Exclude<Transition, 'hold'>, string>> = {
+  gate: 'rollout.gating',
+  start: 'rollout.started',
+  advance: 'rollout.weight_changed',
+  bake: 'rollout.baking',
+  pause: 'rollout.paused',
+  resume: 'rollout.resumed',
+  promote: 'rollout.promoted',
+  rollback: 'rollout.rolled_back',
+  abort: 'rollout.aborted',
+};
+
+const youngLookSpacingMs = 900;
+
+@Injectable()
+export class Reconciler {
+  private readonly rollouts = new RolloutStore();
+  private readonly events = new RolloutEventStore();
+  private readonly routing = new RoutingStore();
+  private readonly models = new ModelStore();
+  private readonly evaluations = new EvaluationStore();
+  private readonly audit = new AuditStore();
+  private readonly outbox = new OutboxStore();
+
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(EvidenceGatherer) private readonly gatherer: EvidenceGatherer,
+    @Inject(ControllerSettings) private readonly settings: ControllerSettings,
+  ) {}
+
+  /** One look at one rollout under a lease. Safe to repeat after a crash at any line: what is not committed did not happen. */
+  async look(lease: RolloutLease): Promise<LookResult> {
+    const record = await this.rollouts.get(this.database.manager, lease.id);
+    if (!record || record.endedAt !== null) return 'ended';
+    const look = await this.gatherer.gather(this.database.manager, record);
+    const decision = decide(record, look.evidence, look.evidence.at);
+    if (decision.transition === 'hold' && !record.command) {
+      await this.rollouts.hold(this.database.manager, record, lease, decision.nextLookAt);
+      const ageMs = look.evidence.at - record.createdAt;
+      await this.events.keepLook(this.database.manager, record.id, look.evidence, Math.max(youngLookSpacingMs, ageMs / 500));
+      return 'held';
+    }
+    const committed = await this.database.transaction(async (tx) => await this.commit(tx, record, lease, look, decision));
+    if (!committed.ok) return 'lost';
+    return decision.transition === 'hold' ? 'refused' : 'moved';
+  }
+
+  private async commit(tx: EntityManager, record: RolloutRecord, lease: RolloutLease, look: Look, decision: Decision): Promise<Outcome<unknown>> {
+    const { next } = decision;
+    if (!mayFollow(record.phase.phase, next.phase)) throw new Error(`decide led rollout ${record.id} from ${record.phase.phase} to ${next.phase}`);
+    const weight = weightOf(next, record.plan);
+    // The compare-and-set comes first: whoever lost it has written nothing and simply leaves.
+    const changed = await this.rollouts.commitDecision(tx, record, lease, {
+      next,
+      weight,
+      epoch: weight === record.weight ? record.epoch : record.epoch + 1,
+      nextLookAt: decision.nextLookAt,
+      ended: isTerminal(next),
+      scores: weight > 0 && record.weight === 0 ? look.scores : undefined,
+    });
+    if (!changed.ok) return changed;
+    if (decision.transition === 'promote') await this.models.setStable(tx, record.modelId, record.candidateVersionId);
+    if (decision.transition === 'gate') await this.requestGate(tx, record);
+    if (isTerminal(next)) await this.evaluations.cancelForRollout(tx, record.id);
+    const generation = decision.transition === 'hold' ? record.generation : await this.routing.rebuild(tx);
+    if (generation !== record.generation) await this.rollouts.setGeneration(tx, record.id, generation);
+    const reason = withExposure(decision.reason, look);
+    const actor = record.command && (reason.code === 'operator' || reason.code === 'command.refused') ? record.command.actor : 'controller';
+    const event = await this.events.append(tx, {
+      rolloutId: record.id,
+      actor,
+      transition: decision.transition,
+      fromPhase: record.phase.phase,
+      toPhase: next.phase,
+      weight,
+      reason,
+      evidence: look.evidence,
+      generation,
+    });
+    if (decision.transition !== 'hold') {
+      await this.outbox.append(tx, {
+        type: outboxTypes[decision.transition],
+        subject: `rollout/${record.id}`,
+        data: outboxData(record, event, this.settings.values.publicUrl),
+      });
+    }
+    await this.audit.append(tx, {
+      actor,
+      action: decision.transition === 'hold' ? 'rollout.command-refused' : `rollout.${decision.transition}`,
+      subject: `rollout/${record.id}`,
+      reason: reason.text ?? null,
+      detail: { code: reason.code, from: record.phase.phase, to: next.phase, weight, generation, event: event.seq },
+    });
+    await notifyRollout(tx, record.id);
+    return changed;
+  }
+
+  private async requestGate(tx: EntityManager, record: RolloutRecord): Promise<void> {
+    const { gate } = record.plan;
+    if (!gate) throw new Error(`rollout ${record.id} entered its gate without a gate policy`);
+    await this.evaluations.request(tx, {
+      rolloutId: record.id,
+      model: record.model,
+      candidateVersionId: record.candidateVersionId,
+      baselineVersionId: record.stableVersionId,
+      testSet: gate.testSet,
+      policy: gate,
+    });
+  }
+}
+
+/** How long users met the candidate before the decision: told with every automatic rollback. */
+function withExposure(reason: Reason, look: Look): Reason {
+  if (reason.code !== 'check.failed' || look.firstCandidateAt === null) return reason;
+  return { ...reason, numbers: { ...reason.numbers, exposedMs: look.evidence.at - look.firstCandidateAt } };
+}
