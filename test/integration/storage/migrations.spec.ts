@@ -21,7 +21,7 @@ describe('migrations', () => {
     const before = await tables();
     expect(before).toContain('rollouts');
     await test.database.undoMigration();
-    expect(await tables()).toEqual(['migrations']);
+    expect(await tables()).toEqual(['schema_migrations']);
     const functions = await test.database.manager.query(`select proname from pg_proc where pronamespace = 'public'::regnamespace`);
     expect(functions).toEqual([]);
     await test.database.migrate();
@@ -35,7 +35,7 @@ describe('migrations', () => {
     );
     await Promise.all([test.database, ...others].map(async (database) => await database.migrate()));
     await Promise.all(others.map(async (database) => await database.close()));
-    const rows = await test.database.manager.query('select name from migrations');
+    const rows = await test.database.manager.query('select name from schema_migrations');
     expect(rows).toHaveLength(1);
   });
 });
