@@ -95,6 +95,7 @@ export async function startServer(
     ...settings,
   };
   let child: ChildProcess;
+  let gone: Promise<string>;
   try {
     child = spawn(binaries.postgres, ['-D', home.cluster, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])], {
       cwd: home.cluster,
@@ -104,13 +105,14 @@ export async function startServer(
       env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' },
       ...(account ? { uid: account.uid, gid: account.gid } : {}),
     });
+    // Before anything is awaited: a server that fails at once would otherwise be gone unheard, and waited for until the limit.
+    gone = new Promise<string>((done) => {
+      child.once('error', (error) => done(error.message));
+      child.once('exit', (code, signal) => done(signal ?? `exit code ${code}`));
+    });
   } finally {
     await log.close();
   }
-  const gone = new Promise<string>((done) => {
-    child.once('error', (error) => done(error.message));
-    child.once('exit', (code, signal) => done(signal ?? `exit code ${code}`));
-  });
   const { pid } = child;
   let ended: string | null = null;
   void gone.then((how) => {
