@@ -34,7 +34,10 @@ export async function repairLinks(nativeParent: string): Promise<void> {
     const path = join(nativeParent, target);
     if (existsSync(path)) continue;
     await rm(path, { force: true });
-    await symlink(relative(dirname(target), source), path);
+    await symlink(relative(dirname(target), source), path).catch((error: NodeJS.ErrnoException) => {
+      // Two processes that start together mend the same installation: the other's link is as good as ours.
+      if (error.code !== 'EEXIST') throw error;
+    });
   }
 }
 

@@ -1,7 +1,6 @@
 // The cluster on disk: made once by initdb, refused when it belongs to another major version.
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fail, type Outcome, ok } from '#libs/base';
 import type { Binaries } from './binaries.js';
@@ -33,32 +32,52 @@ async function run(file: string, args: string[], account: Account | null, cwd: s
   });
 }
 
-/** Makes the cluster unless a whole one is there. A half-made one (killed initdb) is made anew: it never held anything. */
+/**
+ * Makes the cluster unless one is there. It is made beside its place and moved in whole: a killed initdb leaves nothing that looks like a
+ * cluster, and a damaged cluster is never mistaken for a half-made one and wiped.
+ */
 export async function ensureCluster(
   cluster: string,
   binaries: Binaries,
   account: Account | null,
   options: { readonly sync: boolean },
 ): Promise<Outcome<void>> {
-  const versionFile = join(cluster, 'PG_VERSION');
-  const whole = existsSync(versionFile) && existsSync(join(cluster, 'global', 'pg_control'));
-  if (whole) {
-    const major = (await readFile(versionFile, 'utf8')).trim();
-    if (major === bundledMajor) return ok(undefined);
+  const found = await readdir(cluster);
+  if (found.length > 0) return await checkCluster(cluster);
+  const draft = `${cluster}.draft`;
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft, { mode: 0o700 });
+  if (account) await chown(draft, account.uid, account.gid);
+  const args = ['-D', draft, '-U', superuser, '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-instructions'];
+  const made = await run(binaries.initdb, options.sync ? args : [...args, '--no-sync'], account, draft);
+  if (made.code !== 0) {
+    await rm(draft, { recursive: true, force: true });
     return fail({
-      code: 'postgres.other-major',
-      message: `The data directory ${cluster} was made by Postgres ${major}; this Serin brings Postgres ${bundledMajor}.`,
-      field: 'SERIN_DATA_DIR',
-      remedy: `Export with a Serin that brings Postgres ${major} and import here, or run a Postgres ${major} of your own and set DATABASE_URL.`,
+      code: 'postgres.initdb-failed',
+      message: `initdb could not make a database in ${draft}: ${made.output.trim().split('\n').slice(-3).join(' | ')}`,
+      remedy: 'Check free space and permissions there, choose another SERIN_DATA_DIR, or set DATABASE_URL to a Postgres of your own.',
     });
   }
-  for (const entry of await readdir(cluster)) await rm(join(cluster, entry), { recursive: true, force: true });
-  const args = ['-D', cluster, '-U', superuser, '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-instructions'];
-  const made = await run(binaries.initdb, options.sync ? args : [...args, '--no-sync'], account, cluster);
-  if (made.code === 0) return ok(undefined);
+  await rmdir(cluster);
+  await rename(draft, cluster);
+  return ok(undefined);
+}
+
+async function checkCluster(cluster: string): Promise<Outcome<void>> {
+  const major = (await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => '')).trim();
+  if (major === bundledMajor) return ok(undefined);
+  if (major === '') {
+    return fail({
+      code: 'postgres.not-a-cluster',
+      message: `${cluster} is not empty, and holds no Postgres cluster that can be recognised (PG_VERSION is missing).`,
+      field: 'SERIN_DATA_DIR',
+      remedy: 'Restore it from a backup, or move it away to start with an empty database, or choose another SERIN_DATA_DIR.',
+    });
+  }
   return fail({
-    code: 'postgres.initdb-failed',
-    message: `initdb could not make a database in ${cluster}: ${made.output.trim().split('\n').slice(-3).join(' | ')}`,
-    remedy: 'Check free space and permissions there, choose another SERIN_DATA_DIR, or set DATABASE_URL to a Postgres of your own.',
+    code: 'postgres.other-major',
+    message: `The data directory ${cluster} was made by Postgres ${major}; this Serin brings Postgres ${bundledMajor}.`,
+    field: 'SERIN_DATA_DIR',
+    remedy: `Export with a Serin that brings Postgres ${major} and import here, or run a Postgres ${major} of your own and set DATABASE_URL.`,
   });
 }

@@ -1,9 +1,9 @@
 // Where the cluster, its socket and spare binaries live: beside the caller's data when the server's account can reach that, else under /var/lib.
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Account, canReach } from './run-as.js';
 
 export interface Home {
@@ -62,10 +62,13 @@ function shortSocketDir(tag: string, account: Account | null): string {
 }
 
 async function own(path: string, account: Account | null, mode: number): Promise<void> {
-  const owner = account?.uid ?? process.getuid?.();
-  if (account) await chown(path, account.uid, account.gid);
-  else if (owner !== undefined && (await stat(path)).uid !== owner) {
-    throw new Error(`${path} belongs to another user; remove it or choose another data directory (parent ${dirname(path)})`);
+  const stat = await lstat(path);
+  const self = process.getuid?.();
+  const owners = [self, account?.uid];
+  // The place is guessable: a folder or link that somebody else put there must be neither trusted nor given away by chown.
+  if (!stat.isDirectory() || (self !== undefined && !owners.includes(stat.uid))) {
+    throw new Error(`${path} belongs to another user or is no folder; remove it or choose another data directory`);
   }
+  if (account) await chown(path, account.uid, account.gid);
   await chmod(path, mode);
 }

@@ -1,12 +1,13 @@
 // The embedded Postgres as a whole: found, prepared, started, kept alive, stopped. With DATABASE_URL set none of this runs.
+import { rmdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Clock, type Outcome, ok, systemClock } from '#libs/base';
+import { type Clock, fail, type Outcome, ok, systemClock } from '#libs/base';
 import type { Log } from '#libs/telemetry';
 import { findBinaries } from './binaries.js';
 import { ensureCluster } from './cluster.js';
-import { prepareHome } from './home.js';
+import { type Home, prepareHome } from './home.js';
 import { takeLock } from './lock.js';
-import { chooseAccount } from './run-as.js';
+import { type Account, chooseAccount } from './run-as.js';
 import { adoptOrphan, type RunningServer, socketUrl, startServer, stopServer } from './server.js';
 
 export interface EmbeddedPostgresOptions {
@@ -28,6 +29,7 @@ export interface EmbeddedPostgres {
   readonly pid: number;
   /** True when a server left by a killed supervisor was taken over. */
   readonly adopted: boolean;
+  /** Orderly, at most some 5 s; a second call waits for the first. */
   stop(): Promise<void>;
 }
 
@@ -39,8 +41,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { log, clock = systemClock, supervise = false, fsync = true } = options;
   const account = chooseAccount();
   if (!account.ok) return account;
-  const home = await prepareHome(resolve(options.dataDir), account.value);
-  const lock = await takeLock(resolve(options.dataDir));
+  const dataDir = resolve(options.dataDir);
+  const prepared = await prepare(dataDir, account.value);
+  if (!prepared.ok) return prepared;
+  const home = prepared.value;
+  const lock = await takeLock(dataDir);
   if (!lock.ok) return lock;
   const failed = async <T>(outcome: Outcome<T> & { readonly ok: false }): Promise<Outcome<EmbeddedPostgres>> => {
     await lock.value();
@@ -60,6 +65,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
   let server = first.value;
   let stopping = false;
+  const quitting = new AbortController();
   const keepAlive = async (): Promise<void> => {
     for (let backOffMs = 50; !stopping; ) {
       const how = await server.gone;
@@ -78,11 +84,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
           break;
         }
         log.error({ fault: again.fault }, 'the embedded Postgres did not come back');
-        await clock.sleep(backOffMs);
+        await clock.sleep(backOffMs, quitting.signal).catch(() => undefined);
+        if (stopping) return;
         backOffMs = Math.min(longestBackOffMs, backOffMs * 2);
       }
     }
   };
+  const stopped = Promise.withResolvers<void>();
   const keeping = supervise ? keepAlive() : Promise.resolve();
   return ok({
     url: socketUrl(home),
@@ -91,10 +99,28 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     },
     adopted: orphan !== null,
     stop: async () => {
+      if (stopping) return await stopped.promise;
       stopping = true;
+      quitting.abort();
       await stopServer(server, clock);
       await keeping;
+      // Only when empty: a server that would not die keeps its socket.
+      await rmdir(home.socketDir).catch(() => undefined);
       await lock.value();
+      stopped.resolve();
     },
   });
+}
+
+async function prepare(dataDir: string, account: Account | null): Promise<Outcome<Home>> {
+  try {
+    return ok(await prepareHome(dataDir, account));
+  } catch (error) {
+    return fail({
+      code: 'postgres.folder',
+      message: `The folders of the embedded Postgres cannot be prepared: ${error instanceof Error ? error.message : String(error)}`,
+      field: 'SERIN_DATA_DIR',
+      remedy: 'Choose a SERIN_DATA_DIR that this user owns, or set DATABASE_URL to a Postgres of your own.',
+    });
+  }
 }
