@@ -1,0 +1,32 @@
+// What the world must be told, written in the transaction of the change itself: told if and only if it happened.
+import type { EntityManager } from 'typeorm';
+import { json, row } from './rows.js';
+
+export const outboxChannel = 'serin_outbox';
+
+export interface OutboxMessage {
+  /** Event type, for example `rollout.rolled_back`. */
+  readonly type: string;
+  /** What it is about (`rollout/ID`); deliveries of one subject keep their order. */
+  readonly subject: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export class OutboxStore {
+  /** Appends the message and one pending delivery for every endpoint that wants its type. Returns the message's id, stable over retries. */
+  async append(tx: EntityManager, message: OutboxMessage): Promise<string> {
+    const added = await row<{ id: string }>(
+      tx,
+      `insert into outbox (id, type, subject, payload, created_at) values (gen_random_uuid(), $1, $2, $3, clock_timestamp()) returning id`,
+      [message.type, message.subject, json(message.data)],
+    );
+    if (!added) throw new Error('insert ... returning gave no row');
+    await tx.query(
+      `insert into deliveries (outbox_id, endpoint_id) select $1, id from webhook_endpoints
+       where disabled_at is null and (event_types = '{}' or $2 = any(event_types))`,
+      [added.id, message.type],
+    );
+    await tx.query('select pg_notify($1, $2)', [outboxChannel, added.id]);
+    return added.id;
+  }
+}
