@@ -1,2 +1,8 @@
 // Engines: what turns a request into tokens.
+export * from './create.js';
 export * from './engine.js';
+export * from './fake.js';
+export * from './gguf/header.js';
+export * from './http/http-engine.js';
+export * from './model-files.js';
+export * from './native/native-engine.js';

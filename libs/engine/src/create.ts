@@ -1,0 +1,46 @@
+// From a version's engine spec to an engine: the one place that knows which adapter serves which kind.
+import { fail, type Outcome, ok } from '#libs/base';
+import type { Log } from '#libs/telemetry';
+import type { InferenceEngine } from './engine.js';
+import { HttpEngine } from './http/http-engine.js';
+import { resolveModelFile } from './model-files.js';
+import { NativeEngine } from './native/native-engine.js';
+
+/** The engine part of a version spec, as the contract validates it. */
+export type EngineSpec =
+  | {
+      readonly kind: 'llama';
+      readonly file: string;
+      readonly sha256?: string | undefined;
+      readonly contextSize: number;
+      readonly gpuLayers: number;
+      readonly parallel: number;
+      readonly threads?: number | undefined;
+    }
+  | { readonly kind: 'openai'; readonly baseUrl: string; readonly model: string; readonly credentialEnv?: string | undefined };
+
+export interface EngineEnvironment {
+  readonly modelRoots: readonly string[];
+  /** Value of an environment variable that a spec names, for upstream credentials. */
+  readonly credential: (name: string) => string | undefined;
+  readonly log: Log;
+}
+
+/** An idle engine for the spec, or a fault that names the field. Loading is the caller's next step. */
+export async function createEngine(spec: EngineSpec, environment: EngineEnvironment): Promise<Outcome<InferenceEngine>> {
+  if (spec.kind === 'llama') {
+    const file = await resolveModelFile(spec.file, environment.modelRoots);
+    if (!file.ok) return file;
+    return ok(new NativeEngine({ spec: { ...spec, file: file.value }, log: environment.log }));
+  }
+  const credential = spec.credentialEnv === undefined ? undefined : environment.credential(spec.credentialEnv);
+  if (spec.credentialEnv !== undefined && credential === undefined) {
+    return fail({
+      code: 'version.credential-missing',
+      message: `The gateway has no environment variable ${spec.credentialEnv} for the upstream's credential.`,
+      field: 'spec.engine.credentialEnv',
+      remedy: `Set ${spec.credentialEnv} for the gateway and restart it.`,
+    });
+  }
+  return ok(new HttpEngine({ baseUrl: spec.baseUrl, model: spec.model, credential }));
+}
