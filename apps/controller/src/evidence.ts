@@ -27,9 +27,15 @@ export function healthOf(versionId: string, arm: 'stable' | 'candidate', gateway
 }
 
 /** Live gateways, and how many serve by this generation (of this incarnation of the database) or a newer one. */
-export function appliedBy(gateways: readonly GatewayRow[], incarnation: string, generation: number): { live: number; applied: number; missing: string[] } {
+export function appliedBy(
+  gateways: readonly GatewayRow[],
+  incarnation: string,
+  generation: number,
+): { live: number; applied: number; missing: string[] } {
   const live = gateways.filter((gateway) => gateway.live);
-  const missing = live.filter((gateway) => gateway.incarnation !== incarnation || gateway.generation < generation).map((gateway) => gateway.id);
+  const missing = live
+    .filter((gateway) => gateway.incarnation !== incarnation || gateway.generation < generation)
+    .map((gateway) => gateway.id);
   return { live: live.length, applied: live.length - missing.length, missing };
 }
 
@@ -60,7 +66,12 @@ export class EvidenceGatherer {
     const windows = await this.windows.ofRollout(tx, record.id);
     // After the windows: nothing judged may be younger than the instant it is judged at.
     const at = Math.floor(await this.rollouts.now(tx));
-    const { responses, fitted } = await this.fitReference(tx, record, at, arms.candidate.state === 'ready' && (!record.plan.gate || gate !== null));
+    const { responses, fitted } = await this.fitReference(
+      tx,
+      record,
+      at,
+      arms.candidate.state === 'ready' && (!record.plan.gate || gate !== null),
+    );
     const judgement = judge({
       windows,
       epochs,

@@ -20,7 +20,13 @@ export function outboxData(rollout: RolloutRecord, event: RolloutEventRecord, pu
     at: event.at,
     generation: event.generation,
     evidence: evidence
-      ? { findings: evidence.findings, combined: evidence.combined, promotion: evidence.promotion, counts: evidence.counts, gate: evidence.gate }
+      ? {
+          findings: evidence.findings,
+          combined: evidence.combined,
+          promotion: evidence.promotion,
+          counts: evidence.counts,
+          gate: evidence.gate,
+        }
       : null,
     links: { dashboard: `${publicUrl}/rollouts/${rollout.id}`, api: `${publicUrl}/api/v1/rollouts/${rollout.id}` },
   };

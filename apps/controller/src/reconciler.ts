@@ -71,9 +71,16 @@ export class Reconciler {
     return decision.transition === 'hold' ? 'refused' : 'moved';
   }
 
-  private async commit(tx: EntityManager, record: RolloutRecord, lease: RolloutLease, look: Look, decision: Decision): Promise<Outcome<unknown>> {
+  private async commit(
+    tx: EntityManager,
+    record: RolloutRecord,
+    lease: RolloutLease,
+    look: Look,
+    decision: Decision,
+  ): Promise<Outcome<unknown>> {
     const { next } = decision;
-    if (!mayFollow(record.phase.phase, next.phase)) throw new Error(`decide led rollout ${record.id} from ${record.phase.phase} to ${next.phase}`);
+    if (!mayFollow(record.phase.phase, next.phase))
+      throw new Error(`decide led rollout ${record.id} from ${record.phase.phase} to ${next.phase}`);
     const weight = weightOf(next, record.plan);
     // The compare-and-set comes first: whoever lost it has written nothing and simply leaves.
     const changed = await this.rollouts.commitDecision(tx, record, lease, {

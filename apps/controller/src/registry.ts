@@ -52,9 +52,13 @@ export class Registry {
   constructor(@Inject(IDS) private readonly ids: Ids) {}
 
   /** Faults: `model.name-taken`, any of `checkPlan`. */
-  async createModel(tx: EntityManager, request: { name: string; defaultPlan?: PlanInput | undefined; actor: string }): Promise<Outcome<ModelRow>> {
+  async createModel(
+    tx: EntityManager,
+    request: { name: string; defaultPlan?: PlanInput | undefined; actor: string },
+  ): Promise<Outcome<ModelRow>> {
     const plan = planFor({ defaultPlan: {} }, request.defaultPlan);
-    if (!plan.ok) return { ok: false, fault: { ...plan.fault, field: plan.fault.field?.replace(/^plan\b/, 'defaultPlan') ?? 'defaultPlan' } };
+    if (!plan.ok)
+      return { ok: false, fault: { ...plan.fault, field: plan.fault.field?.replace(/^plan\b/, 'defaultPlan') ?? 'defaultPlan' } };
     const created = await this.models.create(tx, { id: this.ids.uuid(), name: request.name, defaultPlan: { ...request.defaultPlan } });
     if (!created.ok) return created;
     await this.audit.append(tx, {
@@ -79,7 +83,8 @@ export class Registry {
     if (change.ifRevision !== undefined && change.ifRevision !== model.revision) return revisionLost(model);
     if (change.defaultPlan) {
       const plan = planFor({ defaultPlan: {} }, change.defaultPlan);
-      if (!plan.ok) return { ok: false, fault: { ...plan.fault, field: plan.fault.field?.replace(/^plan\b/, 'defaultPlan') ?? 'defaultPlan' } };
+      if (!plan.ok)
+        return { ok: false, fault: { ...plan.fault, field: plan.fault.field?.replace(/^plan\b/, 'defaultPlan') ?? 'defaultPlan' } };
       if (!(await this.models.setDefaultPlan(tx, model.id, { ...change.defaultPlan }, model.revision))) return revisionLost(model);
       await this.audit.append(tx, {
         actor: change.actor,
@@ -124,7 +129,11 @@ export class Registry {
     await this.outbox.append(tx, {
       type: 'model.stable_set',
       subject: `model/${model.name}`,
-      data: { model: model.name, version: version.label, sentence: `${version.label} is the first version of ${model.name} and serves at once.` },
+      data: {
+        model: model.name,
+        version: version.label,
+        sentence: `${version.label} is the first version of ${model.name} and serves at once.`,
+      },
     });
     return ok(version);
   }

@@ -33,6 +33,16 @@ export type Started =
   | { readonly kind: 'rollout'; readonly rollout: RolloutRecord }
   | { readonly kind: 'first-stable'; readonly versionId: string; readonly label: string };
 
+/** No such rollout. */
+export function rolloutUnknown(id: string): Outcome<never> {
+  return fail({
+    code: 'rollout.not-found',
+    message: `There is no rollout ${id}.`,
+    field: 'id',
+    remedy: 'List them: GET /api/v1/rollouts.',
+  });
+}
+
 @Injectable()
 export class RolloutDesk {
   private readonly models = new ModelStore();
@@ -128,7 +138,12 @@ export class RolloutDesk {
   }
 
   /** Hands an operator's command to the next look (at once). Faults as `RolloutStore.setCommand`. */
-  async command(tx: EntityManager, rolloutId: string, command: OperatorCommand, ifRevision?: number): Promise<Outcome<{ revision: number }>> {
+  async command(
+    tx: EntityManager,
+    rolloutId: string,
+    command: OperatorCommand,
+    ifRevision?: number,
+  ): Promise<Outcome<{ revision: number }>> {
     const set = await this.rollouts.setCommand(tx, rolloutId, command, ifRevision);
     if (!set.ok) return set;
     await this.audit.append(tx, {

@@ -166,7 +166,13 @@ function sinceExposure(told: Told): string {
 }
 
 /** What is going on now, for the head of the page. */
-export function stateSentence(phase: Phase, weight: number, newest: { readonly reason: Reason; readonly evidence: Evidence | null } | null, subject: Subject, now: number): string {
+export function stateSentence(
+  phase: Phase,
+  weight: number,
+  newest: { readonly reason: Reason; readonly evidence: Evidence | null } | null,
+  subject: Subject,
+  now: number,
+): string {
   const { stable, candidate, plan } = subject;
   switch (phase.phase) {
     case 'pending':
@@ -180,9 +186,14 @@ export function stateSentence(phase: Phase, weight: number, newest: { readonly r
     case 'paused':
       return `Paused at ${weightText(weight)} for ${candidate}: ${causeText(phase.reason, newest?.evidence ?? null, subject)}. Resume, promote or roll back.`;
     case 'promoted':
-      return newest ? eventSentence({ transition: 'promote', weight, ...newest, actor: '' }, subject) : `${candidate} was promoted in place of ${stable}.`;
+      return newest
+        ? eventSentence({ transition: 'promote', weight, ...newest, actor: '' }, subject)
+        : `${candidate} was promoted in place of ${stable}.`;
     case 'rolledBack':
-      return eventSentence({ transition: 'rollback', weight, reason: phase.reason, evidence: newest?.evidence ?? null, actor: '' }, subject);
+      return eventSentence(
+        { transition: 'rollback', weight, reason: phase.reason, evidence: newest?.evidence ?? null, actor: '' },
+        subject,
+      );
     case 'aborted':
       return eventSentence({ transition: 'abort', weight, reason: phase.reason, evidence: newest?.evidence ?? null, actor: '' }, subject);
   }

@@ -19,7 +19,12 @@ interface GateRow {
   readonly id: string;
   readonly state: 'queued' | 'running' | 'complete' | 'failed' | 'cancelled';
   readonly verdict: Verdict | null;
-  readonly finding: { readonly effect?: number | null; readonly lower?: number | null; readonly upper?: number | null; readonly note?: string } | null;
+  readonly finding: {
+    readonly effect?: number | null;
+    readonly lower?: number | null;
+    readonly upper?: number | null;
+    readonly note?: string;
+  } | null;
   readonly error: string | null;
 }
 

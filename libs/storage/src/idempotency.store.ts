@@ -24,7 +24,12 @@ export class IdempotencyStore {
     );
   }
 
-  async save(tx: EntityManager, actor: string, key: string, answer: { readonly status: number; readonly response: unknown }): Promise<void> {
+  async save(
+    tx: EntityManager,
+    actor: string,
+    key: string,
+    answer: { readonly status: number; readonly response: unknown },
+  ): Promise<void> {
     await tx.query('update idempotency_keys set status = $3, response = $4 where actor = $1 and key = $2', [
       actor,
       key,

@@ -1,0 +1,150 @@
+// The five commands of a person to a rollout, each with a reason. Answered when the controller has obeyed, or said why it refused.
+import { Controller, Headers, HttpCode, Inject, Param, Post, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { type Clock, FaultError } from '#libs/base';
+import { commandInput, type RolloutResource } from '#libs/contract';
+import type { OperatorCommand } from '#libs/rollout';
+import { Database, RolloutEventStore, RolloutStore } from '#libs/storage';
+import { type Actor, CurrentActor } from '../auth/actor.js';
+import { Requires } from '../auth/requires.js';
+import { CLOCK } from '../core.js';
+import { revisionOf } from '../http/etag.js';
+import { Idempotency } from '../http/idempotency.js';
+import { unwrap, ValidBody } from '../http/valid.js';
+import { RolloutDesk, rolloutUnknown } from '../rollout-desk.js';
+import { RolloutReader } from '../rollout-reader.js';
+import { Ticker } from '../ticker.js';
+
+const obeyLimitMs = 4_000;
+const obeyPollMs = 40;
+type Body = z.infer<typeof commandInput>;
+type Key = string | undefined;
+
+@Controller('api/v1/rollouts/:id')
+export class CommandsApi {
+  private readonly rollouts = new RolloutStore();
+  private readonly events = new RolloutEventStore();
+
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(RolloutDesk) private readonly desk: RolloutDesk,
+    @Inject(RolloutReader) private readonly reader: RolloutReader,
+    @Inject(Ticker) private readonly ticker: Ticker,
+    @Inject(Idempotency) private readonly idempotency: Idempotency,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  @Post('pause')
+  @HttpCode(200)
+  @Requires('rollouts:rollback')
+  async pause(
+    @Param('id') id: string,
+    @ValidBody(commandInput) body: Body,
+    @Headers('if-match') ifMatch: Key,
+    @Headers('idempotency-key') key: Key,
+    @CurrentActor() actor: Actor,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<unknown> {
+    return await this.command('pause', id, body, { ifMatch, key }, actor, reply);
+  }
+
+  @Post('resume')
+  @HttpCode(200)
+  @Requires('rollouts:write')
+  async resume(
+    @Param('id') id: string,
+    @ValidBody(commandInput) body: Body,
+    @Headers('if-match') ifMatch: Key,
+    @Headers('idempotency-key') key: Key,
+    @CurrentActor() actor: Actor,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<unknown> {
+    return await this.command('resume', id, body, { ifMatch, key }, actor, reply);
+  }
+
+  @Post('promote')
+  @HttpCode(200)
+  @Requires('rollouts:write')
+  async promote(
+    @Param('id') id: string,
+    @ValidBody(commandInput) body: Body,
+    @Headers('if-match') ifMatch: Key,
+    @Headers('idempotency-key') key: Key,
+    @CurrentActor() actor: Actor,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<unknown> {
+    return await this.command('promote', id, body, { ifMatch, key }, actor, reply);
+  }
+
+  @Post('rollback')
+  @HttpCode(200)
+  @Requires('rollouts:rollback')
+  async rollback(
+    @Param('id') id: string,
+    @ValidBody(commandInput) body: Body,
+    @Headers('if-match') ifMatch: Key,
+    @Headers('idempotency-key') key: Key,
+    @CurrentActor() actor: Actor,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<unknown> {
+    return await this.command('rollback', id, body, { ifMatch, key }, actor, reply);
+  }
+
+  @Post('abort')
+  @HttpCode(200)
+  @Requires('rollouts:rollback')
+  async abort(
+    @Param('id') id: string,
+    @ValidBody(commandInput) body: Body,
+    @Headers('if-match') ifMatch: Key,
+    @Headers('idempotency-key') key: Key,
+    @CurrentActor() actor: Actor,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<unknown> {
+    return await this.command('abort', id, body, { ifMatch, key }, actor, reply);
+  }
+
+  private async command(
+    kind: OperatorCommand['kind'],
+    id: string,
+    { reason }: Body,
+    { ifMatch, key }: { ifMatch: Key; key: Key },
+    actor: Actor,
+    reply: FastifyReply,
+  ): Promise<unknown> {
+    if (!z.uuid().safeParse(id).success) unwrap(rolloutUnknown(id));
+    const ifRevision = revisionOf(ifMatch);
+    const answer = await this.idempotency.once({ actor: actor.name, key, request: { kind, id, reason } }, async (tx) => {
+      const asked = unwrap(await this.desk.command(tx, id, { kind, reason, actor: actor.name }, ifRevision));
+      return { status: 200, body: asked };
+    });
+    this.ticker.wake();
+    const resource = await this.obeyed(id, (answer.body as { revision: number }).revision);
+    void reply.status(resource.done ? 200 : 202).header('etag', `"${resource.value.revision}"`);
+    return resource.value;
+  }
+
+  /** Waits until the command was carried out or refused, a few seconds at most: after that the answer is 202 and the stream tells the rest. */
+  private async obeyed(id: string, revision: number): Promise<{ done: boolean; value: RolloutResource }> {
+    const giveUpAt = this.clock.monotonicMs() + obeyLimitMs;
+    let record = await this.rollouts.get(this.database.manager, id);
+    while (record?.command && record.revision === revision && this.clock.monotonicMs() < giveUpAt) {
+      await this.clock.sleep(obeyPollMs);
+      record = await this.rollouts.get(this.database.manager, id);
+    }
+    if (!record) throw new FaultError({ code: 'rollout.not-found', message: `There is no rollout ${id}.`, retryable: false });
+    const newest = await this.events.newest(this.database.manager, id);
+    if (newest?.reason.code === 'command.refused' && record.revision === revision + 1) {
+      throw new FaultError({
+        code: 'rollout.command-refused',
+        message: `The command was refused: ${newest.reason.text ?? 'it does not fit the state of the rollout'}.`,
+        retryable: false,
+        remedy: 'Read the rollout; its events say what was refused and why.',
+      });
+    }
+    const [value] = await this.reader.view([record]);
+    if (!value) throw new Error('a row without its view');
+    return { done: record.command === null, value };
+  }
+}

@@ -1,0 +1,58 @@
+// The controller's parts and how they are given to one another. Ports and settings come from outside, so tests choose them.
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import type { Clock, Ids, Rng } from '#libs/base';
+import { Database } from '#libs/storage';
+import type { Log } from '#libs/telemetry';
+import { CommandsApi } from './api/commands.api.js';
+import { GatesApi } from './api/gates.api.js';
+import { GatewaysApi } from './api/gateways.api.js';
+import { HealthApi } from './api/health.api.js';
+import { ModelsApi } from './api/models.api.js';
+import { RolloutsApi } from './api/rollouts.api.js';
+import { SessionApi } from './api/session.api.js';
+import { StreamApi } from './api/stream.api.js';
+import { AuthGuard } from './auth/auth.guard.js';
+import { CLOCK, ControllerSettings, IDS, LOG, RNG } from './core.js';
+import { EvidenceGatherer } from './evidence.js';
+import { Idempotency } from './http/idempotency.js';
+import { Reconciler } from './reconciler.js';
+import { Registry } from './registry.js';
+import { RolloutDesk } from './rollout-desk.js';
+import { RolloutReader } from './rollout-reader.js';
+import { StreamHub } from './stream-hub.js';
+import { Ticker } from './ticker.js';
+
+/** What the module cannot make itself. */
+export interface ControllerParts {
+  readonly database: Database;
+  readonly settings: ControllerSettings;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly rng: Rng;
+}
+
+const services = [Registry, RolloutDesk, EvidenceGatherer, Reconciler, Ticker, RolloutReader, StreamHub, Idempotency];
+
+@Global()
+@Module({})
+export class ControllerModule {
+  static with({ database, settings, log, clock, ids, rng }: ControllerParts): DynamicModule {
+    return {
+      module: ControllerModule,
+      controllers: [ModelsApi, RolloutsApi, CommandsApi, GatewaysApi, GatesApi, StreamApi, SessionApi, HealthApi],
+      providers: [
+        { provide: Database, useValue: database },
+        { provide: ControllerSettings, useValue: settings },
+        { provide: LOG, useValue: log },
+        { provide: CLOCK, useValue: clock },
+        { provide: IDS, useValue: ids },
+        { provide: RNG, useValue: rng },
+        { provide: APP_GUARD, useClass: AuthGuard },
+        ...services,
+      ],
+      exports: [Database, ControllerSettings, LOG, CLOCK, IDS, RNG, ...services],
+    };
+  }
+}

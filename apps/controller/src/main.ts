@@ -1,0 +1,56 @@
+// `nest start controller`: reads the environment, starts, and drains on SIGTERM.
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { ConfigError, readEnv } from '#libs/config';
+import { openDatabase } from '#libs/storage';
+import { createLog } from '#libs/telemetry';
+import { startController } from './start-controller.js';
+
+const schema = z.object({
+  DATABASE_URL: z.string().min(1),
+  SERIN_HOST: z.string().min(1).default('127.0.0.1'),
+  SERIN_CONTROLLER_PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  SERIN_CONTROLLER_URL: z.url({ protocol: /^https?$/ }).optional(),
+  SERIN_SECRET_KEY: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits (openssl rand -hex 32)'),
+  SERIN_WEBHOOK_ALLOW_CIDRS: z.string().optional(),
+  SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+async function main(): Promise<void> {
+  const env = readEnv(schema, process.env);
+  const log = createLog('controller', env.SERIN_LOG_LEVEL);
+  const database = await openDatabase({ url: env.DATABASE_URL, applicationName: 'serin-controller-migrate', poolSize: 1 });
+  try {
+    await database.migrate();
+  } finally {
+    await database.close();
+  }
+  const controller = await startController({
+    databaseUrl: env.DATABASE_URL,
+    host: env.SERIN_HOST,
+    port: env.SERIN_CONTROLLER_PORT,
+    publicUrl: env.SERIN_CONTROLLER_URL,
+    dashboardDir: fileURLToPath(new URL('../../dashboard', import.meta.url)),
+    secretKey: env.SERIN_SECRET_KEY,
+    webhookAllowCidrs: env.SERIN_WEBHOOK_ALLOW_CIDRS?.split(',').map((cidr) => cidr.trim()),
+    log,
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      controller.close().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.error({ err: error }, 'not closed in order');
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `controller: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  process.exit(1);
+});

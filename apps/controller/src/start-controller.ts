@@ -1,0 +1,120 @@
+// Starts one controller: database, HTTP server, heartbeat, listener; and closes them in the opposite order.
+import 'reflect-metadata';
+import type { AddressInfo } from 'node:net';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
+import { Listener, openDatabase } from '#libs/storage';
+import type { Log } from '#libs/telemetry';
+import { ControllerModule } from './controller.module.js';
+import { ControllerSettings } from './core.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { Routes } from './http/routes.js';
+import { QuietLog } from './quiet-log.js';
+import { StreamHub } from './stream-hub.js';
+import { Ticker } from './ticker.js';
+
+export interface ControllerOptions {
+  readonly databaseUrl: string;
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** Where people reach it; default: the address it listens on. */
+  readonly publicUrl?: string | undefined;
+  /** Folder of the built dashboard; null or missing files: only the API. */
+  readonly dashboardDir: string | null;
+  /** 64 hex digits. */
+  readonly secretKey: string;
+  readonly webhookAllowCidrs?: readonly string[] | undefined;
+  readonly log: Log;
+  readonly clock?: Clock;
+  readonly ids?: Ids;
+  readonly rng?: Rng;
+}
+
+export interface RunningController {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const bodyLimitBytes = 1_048_576;
+const testSetLimitBytes = 16 * 1_048_576;
+const requestLimitMs = 30_000;
+
+/** Listens when it resolves. The schema must be up to date: `Database.migrate` is the caller's. */
+export async function startController(options: ControllerOptions): Promise<RunningController> {
+  const { log, clock = systemClock, ids = systemIds, rng = systemRng } = options;
+  if (!/^[0-9a-f]{64}$/.test(options.secretKey)) throw new TypeError('secretKey must be 64 lower-case hex digits');
+  const quiet = new QuietLog(log, clock);
+  const database = await openDatabase({
+    url: options.databaseUrl,
+    applicationName: 'serin-controller',
+    poolSize: 12,
+    onConnectionError: (error) => quiet.warn('an idle database connection was lost', error),
+  });
+  const settings = new ControllerSettings({
+    databaseUrl: options.databaseUrl,
+    host: options.host,
+    port: options.port,
+    publicUrl: (options.publicUrl ?? `http://${options.host}:${options.port}`).replace(/\/+$/, ''),
+    dashboardDir: options.dashboardDir,
+    secretKey: options.secretKey,
+    webhookAllowCidrs: options.webhookAllowCidrs ?? [],
+  });
+  let app: NestFastifyApplication | null = null;
+  try {
+    app = await createApp({ database, settings, log, clock, ids, rng });
+    await app.listen(options.port, options.host);
+  } catch (error) {
+    await app?.close();
+    await database.close();
+    throw error;
+  }
+  const running = app;
+  const ticker = running.get(Ticker);
+  const hub = running.get(StreamHub);
+  const listener = new Listener({
+    url: options.databaseUrl,
+    applicationName: 'serin-controller-listen',
+    channels: ['serin_rollout'],
+    onNotice: () => {
+      ticker.wake();
+      hub.wake();
+    },
+    clock,
+  });
+  listener.start();
+  ticker.start();
+  const address = running.getHttpServer().address() as AddressInfo;
+  const url = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+  log.info({ url }, 'controller listens');
+  let closing: Promise<void> | null = null;
+  return {
+    url,
+    close: () => {
+      closing ??= (async () => {
+        await listener.close();
+        await ticker.close();
+        await hub.close();
+        await running.close();
+        await database.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+async function createApp(parts: Parameters<typeof ControllerModule.with>[0]): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({ bodyLimit: bodyLimitBytes, requestTimeout: requestLimitMs, forceCloseConnections: true });
+  const routes = new Routes(parts.settings.values.dashboardDir);
+  const app = await NestFactory.create<NestFastifyApplication>(ControllerModule.with(parts), adapter, {
+    rawBody: true,
+    logger: false,
+    abortOnError: false,
+  });
+  await routes.attach(app, adapter.getInstance());
+  // Test sets come as JSON lines and are read by their own route.
+  app.useBodyParser('application/x-ndjson', { bodyLimit: testSetLimitBytes }, (_request, body, done) => done(null, body.toString('utf8')));
+  app.useGlobalFilters(new ProblemFilter(routes, parts.log, parts.clock));
+  return app;
+}

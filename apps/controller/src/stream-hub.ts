@@ -1,0 +1,122 @@
+// One follower of the database for all open streams: rollouts that changed, decisions and looks, as server-sent events.
+import { Inject, Injectable } from '@nestjs/common';
+import type { Clock } from '#libs/base';
+import type { RolloutResource } from '#libs/contract';
+import { Database, RolloutEventStore, RolloutStore } from '#libs/storage';
+import type { Log } from '#libs/telemetry';
+import { viewEvent } from './api/views.js';
+import { CLOCK, LOG } from './core.js';
+import { QuietLog } from './quiet-log.js';
+import { RolloutReader } from './rollout-reader.js';
+
+export interface StreamMessage {
+  readonly id: number;
+  readonly event: 'rollout' | 'transition' | 'look';
+  readonly data: unknown;
+}
+
+/** Takes a message; never blocks. */
+export type Subscriber = (message: StreamMessage) => void;
+
+const followMs = 1_000;
+const batch = 500;
+const recentlyEndedMs = 60_000;
+const mostSubscribers = 256;
+
+@Injectable()
+export class StreamHub {
+  private readonly rollouts = new RolloutStore();
+  private readonly events = new RolloutEventStore();
+  private readonly quiet: QuietLog;
+  private readonly subscribers = new Set<Subscriber>();
+  private readonly closing = new AbortController();
+  private wakeUp = new AbortController();
+  private loop: Promise<void> | null = null;
+  private after: { event: number; look: number } | null = null;
+  private shown = new Map<string, string>();
+  private lastId = 0;
+
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(RolloutReader) private readonly reader: RolloutReader,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(LOG) log: Log,
+  ) {
+    this.quiet = new QuietLog(log, clock);
+  }
+
+  /** Subscribes until the returned function is called; null when too many listen already. */
+  subscribe(subscriber: Subscriber): (() => void) | null {
+    if (this.subscribers.size >= mostSubscribers) return null;
+    this.subscribers.add(subscriber);
+    this.loop ??= this.run();
+    this.wake();
+    return () => this.subscribers.delete(subscriber);
+  }
+
+  /** What a new subscriber sees first: every rollout that runs or has just ended. */
+  async opening(): Promise<StreamMessage[]> {
+    return (await this.current()).map((resource) => this.message('rollout', resource));
+  }
+
+  wake(): void {
+    this.wakeUp.abort();
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    this.subscribers.clear();
+    await this.loop;
+  }
+
+  /** Ids grow over restarts too, as long as the wall clock does. */
+  private message(event: StreamMessage['event'], data: unknown): StreamMessage {
+    this.lastId = Math.max(this.lastId + 1, this.clock.now() * 1000);
+    return { id: this.lastId, event, data };
+  }
+
+  private async current(): Promise<RolloutResource[]> {
+    return await this.reader.view(await this.rollouts.current(this.database.manager, recentlyEndedMs));
+  }
+
+  private async run(): Promise<void> {
+    while (!this.closing.signal.aborted) {
+      this.wakeUp = new AbortController();
+      try {
+        if (this.subscribers.size > 0) await this.follow();
+        else this.after = null;
+      } catch (error) {
+        this.quiet.warn('the stream cannot follow the database; trying again', error);
+      }
+      await this.clock.sleep(followMs, AbortSignal.any([this.wakeUp.signal, this.closing.signal])).catch(() => undefined);
+    }
+  }
+
+  private async follow(): Promise<void> {
+    const tx = this.database.manager;
+    this.after ??= await this.events.newestIds(tx);
+    const events = await this.events.since(tx, this.after.event, batch);
+    for (const event of events) {
+      const record = await this.rollouts.get(tx, event.rolloutId);
+      if (record) this.send(this.message('transition', viewEvent(record, event)));
+      this.after = { ...this.after, event: event.id };
+    }
+    const looks = await this.events.looksSince(tx, this.after.look, batch);
+    for (const look of looks) {
+      this.send(this.message('look', { rolloutId: look.rolloutId, evidence: look.evidence }));
+      this.after = { ...this.after, look: look.id };
+    }
+    const shown = new Map<string, string>();
+    for (const resource of await this.current()) {
+      // The sentence counts seconds; it alone is no news.
+      const key = JSON.stringify({ ...resource, sentence: null });
+      shown.set(resource.id, key);
+      if (this.shown.get(resource.id) !== key) this.send(this.message('rollout', resource));
+    }
+    this.shown = shown;
+  }
+
+  private send(message: StreamMessage): void {
+    for (const subscriber of this.subscribers) subscriber(message);
+  }
+}
