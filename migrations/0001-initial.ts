@@ -36,6 +36,7 @@ begin
   raise exception '% rows are immutable', tg_table_name using errcode = 'restrict_violation';
 end $$;
 create trigger versions_immutable before update or delete on versions for each row execute function refuse_change();
+create trigger versions_stay before truncate on versions for each statement execute function refuse_change();
 
 create table rollouts (
   id uuid primary key,
@@ -297,6 +298,7 @@ create table audit (
   hash text not null
 );
 create trigger audit_append_only before update or delete on audit for each row execute function refuse_change();
+create trigger audit_stays before truncate on audit for each statement execute function refuse_change();
 `);
   }
 

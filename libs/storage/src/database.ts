@@ -125,9 +125,21 @@ function createSource(options: DatabaseOptions): DataSource {
   });
 }
 
-/** Connects or throws FaultError `storage.unreachable` (retryable) or `storage.too-old`. Does not migrate. */
+/** Connects or throws FaultError `storage.bad-url`, `storage.unreachable` (retryable) or `storage.too-old`. Does not migrate. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const source = createSource(options);
+  let source: DataSource;
+  try {
+    source = createSource(options);
+  } catch {
+    // The URL itself stays out of the message: it may hold a password.
+    throw new FaultError({
+      code: 'storage.bad-url',
+      message: 'The database URL cannot be read.',
+      retryable: false,
+      field: 'DATABASE_URL',
+      remedy: 'Write it as postgres://user:password@host:5432/database, with special characters percent-encoded.',
+    });
+  }
   try {
     await source.initialize();
   } catch (error) {

@@ -1,12 +1,16 @@
 // Hints from Postgres: LISTEN on a connection of its own. A hint may be lost at any time, so callers poll as well and re-read after every reconnect.
 import pg from 'pg';
-import { type Clock, systemClock } from '#libs/base';
+import { type Clock, type Rng, systemClock, systemRng } from '#libs/base';
 import { connectLimitMs, targetOf } from './connection.js';
 
 const heartbeatEveryMs = 2_000;
 const heartbeatLimitMs = 1_500;
 const shortestRetryMs = 100;
 const longestRetryMs = 5_000;
+const echoLimitMs = 1_000;
+const goodbyeLimitMs = 1_000;
+/** For our own test notice. Every listener of the database hears it and looks for its own token. */
+const echoChannel = 'serin_echo';
 
 export interface ListenerOptions {
   readonly url: string;
@@ -16,18 +20,22 @@ export interface ListenerOptions {
   /** After every (re)connection: anything may have been missed. */
   readonly onConnected?: () => void;
   readonly clock?: Clock;
+  readonly rng?: Rng;
 }
 
-/** Never gives up until closed. A black-holed connection is noticed by a heartbeat within 3.5 s. */
+/** Never gives up until closed. A closed connection is noticed at once, a black-holed one by a heartbeat within 3.5 s. */
 export class Listener {
   private client: pg.Client | null = null;
   private closed = false;
+  private notHearing = false;
   private readonly closing = new AbortController();
   private readonly clock: Clock;
+  private readonly rng: Rng;
   private loop: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ListenerOptions) {
     this.clock = options.clock ?? systemClock;
+    this.rng = options.rng ?? systemRng;
     for (const channel of options.channels) {
       if (!/^[a-z_]+$/.test(channel)) throw new Error(`not a channel name: ${channel}`);
     }
@@ -35,6 +43,11 @@ export class Listener {
 
   get connected(): boolean {
     return this.client !== null;
+  }
+
+  /** True when Postgres answers but our own test notice did not come back, as behind a transaction pooler: only polling works then. */
+  get deaf(): boolean {
+    return this.notHearing;
   }
 
   start(): void {
@@ -46,14 +59,16 @@ export class Listener {
     while (!this.closed) {
       const client = await this.connect();
       if (client) {
-        retryMs = shortestRetryMs;
+        const since = this.clock.monotonicMs();
         await this.beat(client);
         this.client = null;
-        await client.end().catch(() => undefined);
-      } else {
-        retryMs = Math.min(longestRetryMs, retryMs * 2);
+        await hangUp(client, this.clock);
+        // Only a connection that lasted counts as health: one that is cut at once must not be retried ten times a second.
+        if (this.clock.monotonicMs() - since > longestRetryMs) retryMs = shortestRetryMs;
       }
-      if (!this.closed) await this.pause(retryMs);
+      // Jitter: all gateways lose the server at the same instant and must not come back at the same one.
+      if (!this.closed) await this.pause(retryMs * (0.5 + this.rng.uniform() / 2));
+      retryMs = Math.min(longestRetryMs, retryMs * 2);
     }
   }
 
@@ -71,18 +86,26 @@ export class Listener {
       query_timeout: heartbeatLimitMs,
       keepAlive: true,
     });
-    // Without a listener a lost connection would end the process; the heartbeat notices the loss.
+    // Without a listener a lost connection would end the process; 'end' and the heartbeat notice the loss.
     client.on('error', () => undefined);
-    client.on('notification', ({ channel, payload }) => this.options.onNotice(channel, payload ?? ''));
+    const token = Buffer.from(this.rng.bytes(8)).toString('hex');
+    const echo = new AbortController();
+    client.on('notification', ({ channel, payload }) => {
+      if (channel !== echoChannel) this.options.onNotice(channel, payload ?? '');
+      else if (payload === token) echo.abort();
+    });
     try {
       await client.connect();
-      for (const channel of this.options.channels) await client.query(`listen ${channel}`);
+      for (const channel of [echoChannel, ...this.options.channels]) await client.query(`listen ${channel}`);
+      await client.query('select pg_notify($1, $2)', [echoChannel, token]);
     } catch {
-      await client.end().catch(() => undefined);
+      await hangUp(client, this.clock);
       return null;
     }
-    if (this.closed) {
-      await client.end().catch(() => undefined);
+    await this.clock.sleep(echoLimitMs, AbortSignal.any([echo.signal, this.closing.signal])).catch(() => undefined);
+    this.notHearing = !echo.signal.aborted && !this.closed;
+    if (this.notHearing || this.closed) {
+      await hangUp(client, this.clock);
       return null;
     }
     this.client = client;
@@ -92,13 +115,11 @@ export class Listener {
 
   /** Returns when the connection is lost or the listener closed. */
   private async beat(client: pg.Client): Promise<void> {
-    let lost = false;
-    client.once('end', () => {
-      lost = true;
-    });
-    while (!this.closed && !lost) {
-      await this.pause(heartbeatEveryMs);
-      if (this.closed || lost) return;
+    const lost = new AbortController();
+    client.once('end', () => lost.abort());
+    while (!this.closed && !lost.signal.aborted) {
+      await this.clock.sleep(heartbeatEveryMs, AbortSignal.any([lost.signal, this.closing.signal])).catch(() => undefined);
+      if (this.closed || lost.signal.aborted) return;
       try {
         await client.query('select 1');
       } catch {
@@ -114,7 +135,16 @@ export class Listener {
   async close(): Promise<void> {
     this.closed = true;
     this.closing.abort();
-    await this.client?.end().catch(() => undefined);
     await this.loop;
   }
+}
+
+/** An orderly goodbye needs an answer, which a black hole never gives: after a second the socket is left to the system. */
+async function hangUp(client: pg.Client, clock: Clock): Promise<void> {
+  const said = new AbortController();
+  const goodbye = client.end().then(
+    () => said.abort(),
+    () => said.abort(),
+  );
+  await Promise.race([goodbye, clock.sleep(goodbyeLimitMs, said.signal).catch(() => undefined)]);
 }

@@ -27,6 +27,16 @@ const columns = `(extract(epoch from second_at) * 1000)::float8 as "secondAt", m
   ln_total_count as "lnTotalCount", ln_total_sum as "lnTotalSum", histograms`;
 
 const dayMs = 86_400_000;
+const partitionLock = 7_361_747;
+
+/** The UTC day of a time, `YYYY-MM-DD`. */
+function dayOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}
+
+function partitionOf(at: number): string {
+  return `windows_${dayOf(at).replaceAll('-', '')}`;
+}
 
 export class WindowStore {
   /** One flush of one gateway process. (bootId, seq) makes a repeat harmless. */
@@ -82,29 +92,50 @@ export class WindowStore {
     return found.map(toWindow);
   }
 
-  /** Makes the daily partitions from yesterday to `days` ahead of `nowAt`; cheap when they exist. */
+  /**
+   * Makes the daily partitions from yesterday to `days` ahead of `nowAt`; cheap when they exist. Rows that came before their day had a
+   * partition lie in the default one and are moved: Postgres would refuse the partition for ever because of them.
+   */
   async ensurePartitions(tx: EntityManager, nowAt: number, days = 7): Promise<void> {
     const today = Math.floor(nowAt / dayMs) * dayMs;
-    for (let day = -1; day <= days; day += 1) {
-      const from = new Date(today + day * dayMs).toISOString().slice(0, 10);
-      const to = new Date(today + (day + 1) * dayMs).toISOString().slice(0, 10);
-      const name = `windows_${from.replaceAll('-', '')}`;
-      // Names and bounds come from a date alone, never from input.
-      await tx.query(
-        `create table if not exists ${name} partition of windows for values from ('${from} 00:00:00+00') to ('${to} 00:00:00+00')`,
+    const wanted = Array.from({ length: days + 2 }, (_, index) => today + (index - 1) * dayMs);
+    const missing = async (): Promise<number[]> => {
+      const found = await rows<{ at: number }>(
+        tx,
+        `select at from unnest($1::float8[], $2::text[]) as wanted (at, name) where to_regclass(name) is null order by at`,
+        [wanted, wanted.map(partitionOf)],
       );
-    }
+      return found.map(({ at }) => at);
+    };
+    if ((await missing()).length === 0) return;
+    // Several controllers do this; whoever waited looks again.
+    await tx.query('select pg_advisory_xact_lock($1)', [partitionLock]);
+    for (const dayAt of await missing()) await this.makePartition(tx, dayAt);
   }
 
-  /** Drops whole days that ended before `beforeAt`; returns their names. */
+  private async makePartition(tx: EntityManager, dayAt: number): Promise<void> {
+    // Names and bounds come from a date alone, never from input.
+    const name = partitionOf(dayAt);
+    const from = `'${dayOf(dayAt)} 00:00:00+00'`;
+    const to = `'${dayOf(dayAt + dayMs)} 00:00:00+00'`;
+    await tx.query('lock table windows_default in access exclusive mode');
+    await tx.query(`create table ${name} (like windows including defaults including constraints)`);
+    await tx.query(
+      `with moved as (delete from windows_default where second_at >= ${from} and second_at < ${to} returning *) insert into ${name} select * from moved`,
+    );
+    await tx.query(`alter table windows attach partition ${name} for values from (${from}) to (${to})`);
+  }
+
+  /** Drops whole days that ended before `beforeAt`, and older rows without a day of their own; returns the names of the days. */
   async dropBefore(tx: EntityManager, beforeAt: number): Promise<string[]> {
     const partitions = await rows<{ name: string }>(
       tx,
       `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'windows'::regclass and c.relname ~ '^windows_[0-9]{8}$'`,
     );
-    const limit = `windows_${new Date(beforeAt - dayMs).toISOString().slice(0, 10).replaceAll('-', '')}`;
+    const limit = partitionOf(beforeAt - dayMs);
     const old = partitions.map(({ name }) => name).filter((name) => name <= limit);
     for (const name of old) await tx.query(`drop table ${name}`);
+    await tx.query('delete from windows_default where second_at < to_timestamp($1 / 1000.0)', [beforeAt]);
     return old;
   }
 }

@@ -40,11 +40,22 @@ describe('migrations', () => {
   });
 });
 
+it('the audit and the versions cannot be truncated away', async () => {
+  await expect(test.database.manager.query('truncate audit')).rejects.toThrow(/immutable/);
+  await expect(test.database.manager.query('truncate versions cascade')).rejects.toThrow(/immutable/);
+});
+
 describe('openDatabase', () => {
   it('says that nobody answers, and that it may be tried again', async () => {
     await expect(openDatabase({ url: 'postgres://x@127.0.0.1:1/x', applicationName: 'test' })).rejects.toMatchObject({
       fault: { code: 'storage.unreachable', retryable: true, field: 'DATABASE_URL' },
     });
+  });
+
+  it('does not repeat a URL that it cannot read: it may hold a password', async () => {
+    const refused = openDatabase({ url: 'postgres://me:secret@:port/x', applicationName: 'test' });
+    await expect(refused).rejects.toMatchObject({ fault: { code: 'storage.bad-url', field: 'DATABASE_URL' } });
+    await expect(refused).rejects.not.toThrow(/secret/);
   });
 
   it('ends a statement that takes longer than its deadline', async () => {

@@ -1,0 +1,53 @@
+// What can be set from outside when Serin runs as one process, with the defaults that `npm start` uses.
+import { delimiter, resolve } from 'node:path';
+import { z } from 'zod';
+import { readEnv } from '#libs/config';
+
+const port = (otherwise: number) => z.coerce.number().int().min(0).max(65_535).default(otherwise);
+
+const schema = z.object({
+  DATABASE_URL: z.string().min(1).optional(),
+  SERIN_DATA_DIR: z.string().min(1).default('./data'),
+  SERIN_HOST: z.string().min(1).default('127.0.0.1'),
+  SERIN_GATEWAY_PORT: port(8080),
+  SERIN_CONTROLLER_PORT: port(3000),
+  SERIN_EVALUATOR_PORT: port(8090),
+  SERIN_MODEL_ROOTS: z.string().min(1).optional(),
+  SERIN_SECRET_KEY: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits (openssl rand -hex 32)')
+    .optional(),
+  SERIN_WEBHOOK_ALLOW_CIDRS: z.string().optional(),
+  SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+export interface Settings {
+  readonly databaseUrl: string | null;
+  readonly dataDir: string;
+  readonly host: string;
+  readonly gatewayPort: number;
+  readonly controllerPort: number;
+  readonly evaluatorPort: number;
+  /** Null = `models/` inside the data directory. */
+  readonly modelRoots: readonly string[] | null;
+  readonly secretKey: string | null;
+  readonly webhookAllowCidrs: readonly string[];
+  readonly logLevel: string;
+}
+
+/** Reads the environment once; throws ConfigError naming every bad variable. */
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  const parsed = readEnv(schema, env);
+  return {
+    databaseUrl: parsed.DATABASE_URL ?? null,
+    dataDir: resolve(parsed.SERIN_DATA_DIR),
+    host: parsed.SERIN_HOST,
+    gatewayPort: parsed.SERIN_GATEWAY_PORT,
+    controllerPort: parsed.SERIN_CONTROLLER_PORT,
+    evaluatorPort: parsed.SERIN_EVALUATOR_PORT,
+    modelRoots: parsed.SERIN_MODEL_ROOTS?.split(delimiter).map((root) => resolve(root)) ?? null,
+    secretKey: parsed.SERIN_SECRET_KEY ?? null,
+    webhookAllowCidrs: parsed.SERIN_WEBHOOK_ALLOW_CIDRS?.split(',').map((cidr) => cidr.trim()) ?? [],
+    logLevel: parsed.SERIN_LOG_LEVEL,
+  };
+}
