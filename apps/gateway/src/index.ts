@@ -1,1 +1,4 @@
-export {};
+// The gateway: OpenAI HTTP in, engines out, windows of observations to Postgres.
+export type { EngineFactory } from './engines/pool.js';
+export * from './gateway.module.js';
+export * from './start-gateway.js';

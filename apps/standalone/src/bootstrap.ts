@@ -41,7 +41,12 @@ async function keepSecretKey(dataDir: string): Promise<string> {
 }
 
 /** The key in the file, when the database still knows it; else a new one (a wiped database, or a first start). */
-async function keepApiKey(database: Database, dataDir: string, name: string, scopes: readonly Scope[]): Promise<{ key: string; fresh: boolean }> {
+async function keepApiKey(
+  database: Database,
+  dataDir: string,
+  name: string,
+  scopes: readonly Scope[],
+): Promise<{ key: string; fresh: boolean }> {
   const path = join(dataDir, `${name}-key`);
   const keys = new ApiKeyStore();
   const known = await readSecret(path);

@@ -36,7 +36,12 @@ export class Admin {
     const answer = await this.send<{ rollout?: { id: string } | null; rolloutId?: string }>(
       'POST',
       '/hooks/generic',
-      { 'content-type': 'application/json', 'webhook-id': id, 'webhook-timestamp': String(timestamp), 'webhook-signature': `v1,${signature}` },
+      {
+        'content-type': 'application/json',
+        'webhook-id': id,
+        'webhook-timestamp': String(timestamp),
+        'webhook-signature': `v1,${signature}`,
+      },
       body,
     );
     const rolloutId = answer.rollout?.id ?? answer.rolloutId;

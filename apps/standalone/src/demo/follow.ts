@@ -31,7 +31,10 @@ export async function deployAndFollow(
     model: demoModel,
     version: {
       label: role.label,
-      spec: { engine: { kind: 'llama', file: role.file, sha256: role.sha256, contextSize: 1024, parallel: 4, threads: 1 }, sampling: { maxTokens: 160 } },
+      spec: {
+        engine: { kind: 'llama', file: role.file, sha256: role.sha256, contextSize: 1024, parallel: 4, threads: 1 },
+        sampling: { maxTokens: 160 },
+      },
       lineage: { source: 'demo', description: role.story },
     },
     plan: { ...demoPlan, gate: role.gated ? demoGate : null },
@@ -74,7 +77,8 @@ async function untilEnded(
       progressAt = clock.monotonicMs() + progressEveryMs;
       story.detail(await progressOf(admin, rollout));
     }
-    if (clock.monotonicMs() > giveUpAt) throw new Error(`the rollout of ${role.label} did not end within ${Math.round(limitMs / 1000)} s: ${rollout.sentence}`);
+    if (clock.monotonicMs() > giveUpAt)
+      throw new Error(`the rollout of ${role.label} did not end within ${Math.round(limitMs / 1000)} s: ${rollout.sentence}`);
     await clock.sleep(pollMs);
   }
 }
@@ -112,12 +116,19 @@ function rowOf(role: Role, rollout: RolloutResource, last: RolloutEventResource,
     rollout.phase === role.expect.phase &&
     (role.expect.phase === 'promoted' || last.reason.code === role.expect.cause) &&
     (role.expect.checks === undefined || (check !== undefined && role.expect.checks.includes(check)));
-  const judged = role.expect.phase === 'promoted' ? 'proven no worse' : [check ?? last.reason.code, last.reason.direction].filter(Boolean).join(' ');
-  const spanMs = seen.firstFinishedAt !== null && seen.lastStartedAt !== null ? Math.max(0, seen.lastStartedAt - seen.firstFinishedAt) : null;
+  const judged =
+    role.expect.phase === 'promoted' ? 'proven no worse' : [check ?? last.reason.code, last.reason.direction].filter(Boolean).join(' ');
+  const spanMs =
+    seen.firstFinishedAt !== null && seen.lastStartedAt !== null ? Math.max(0, seen.lastStartedAt - seen.firstFinishedAt) : null;
   const reached = rollout.phase === 'rolledBack' && seen.answers > 0 && spanMs !== null;
   return {
     version: role.label,
-    outcome: rollout.phase === 'rolledBack' && last.reason.code === 'gate.failed' ? 'stopped by the gate' : rollout.phase === 'rolledBack' ? 'rolled back' : rollout.phase,
+    outcome:
+      rollout.phase === 'rolledBack' && last.reason.code === 'gate.failed'
+        ? 'stopped by the gate'
+        : rollout.phase === 'rolledBack'
+          ? 'rolled back'
+          : rollout.phase,
     cause: judged,
     served: rollout.phase === 'promoted' ? `${last.evidence?.counts.candidate ?? '?'} until proven` : String(seen.answers),
     seconds: reached && spanMs !== null ? `${(spanMs / 1000).toFixed(1)} s` : '-',

@@ -6,9 +6,9 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '#libs/base';
 import { packageRoot } from '../package-root.js';
 import { roles } from './cast.js';
-import { type Ending, deployAndFollow } from './follow.js';
+import { deployAndFollow, type Ending } from './follow.js';
 import { printProof } from './proof.js';
-import { setStage, type Stage } from './stage.js';
+import { type Stage, setStage } from './stage.js';
 import { Story } from './story.js';
 
 const versionLimitMs = 240_000;
@@ -30,7 +30,9 @@ async function main(): Promise<number> {
     options: { exit: { type: 'boolean', default: false }, data: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
   });
   if (values.help) {
-    console.log('npm run demo -- [--exit] [--data DIR]\n\n  --exit      stop when the story is told (default: leave the dashboard running)\n  --data DIR  where the demo keeps its database and logs (default ./data/demo; emptied at start)');
+    console.log(
+      'npm run demo -- [--exit] [--data DIR]\n\n  --exit      stop when the story is told (default: leave the dashboard running)\n  --data DIR  where the demo keeps its database and logs (default ./data/demo; emptied at start)',
+    );
     return 0;
   }
   const story = new Story(systemClock);
@@ -52,7 +54,9 @@ async function main(): Promise<number> {
     if (good === 'interrupted') return 130;
     if (!values.exit) {
       story.heading('Everything is still running');
-      console.log(`  dashboard  ${stage.dashboardUrl}\n  gateway    ${stage.gatewayUrl}/v1   (model "support", key in ${join(dataDir, 'admin-key')})\n  logs       ${dataDir}\n\n  Ctrl-C ends it.`);
+      console.log(
+        `  dashboard  ${stage.dashboardUrl}\n  gateway    ${stage.gatewayUrl}/v1   (model "support", key in ${join(dataDir, 'admin-key')})\n  logs       ${dataDir}\n\n  Ctrl-C ends it.`,
+      );
       await interrupted;
     }
     return good ? 0 : 1;

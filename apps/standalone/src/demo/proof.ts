@@ -9,7 +9,10 @@ const patienceMs = 15_000;
 /** Waits for the last webhooks, prints what the receiver holds and returns whether all of it is as promised. */
 export async function printProof(endings: readonly Ending[], stage: Stage, story: Story): Promise<boolean> {
   const { receiver, traffic } = stage;
-  const wanted = endings.map((ending) => ({ ending, type: ending.rollout.phase === 'promoted' ? 'rollout.promoted' : 'rollout.rolled_back' }));
+  const wanted = endings.map((ending) => ({
+    ending,
+    type: ending.rollout.phase === 'promoted' ? 'rollout.promoted' : 'rollout.rolled_back',
+  }));
   const giveUpAt = systemClock.monotonicMs() + patienceMs;
   while (systemClock.monotonicMs() < giveUpAt && wanted.some(({ ending, type }) => receiver.about(ending.rollout.id, type).length === 0)) {
     await systemClock.sleep(200);

@@ -64,7 +64,9 @@ export class DemoReceiver {
 
   /** Events of one type about one rollout. */
   about(rolloutId: string, type: string): ReceivedEvent[] {
-    return [...this.events.values()].filter((event) => event.type.endsWith(type) && JSON.stringify([event.subject, event.data]).includes(rolloutId));
+    return [...this.events.values()].filter(
+      (event) => event.type.endsWith(type) && JSON.stringify([event.subject, event.data]).includes(rolloutId),
+    );
   }
 
   async stop(): Promise<void> {

@@ -1,17 +1,17 @@
 // Builds the demo's stage: embedded Postgres, the three apps each in its own supervised process, a receiver for alerts, users, and v1 in service.
 import { mkdir, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '#libs/base';
-import { createLog } from '#libs/telemetry';
 import { openDatabase, startEmbeddedPostgres } from '#libs/storage';
+import { createLog } from '#libs/telemetry';
 import { bootstrap } from '../bootstrap.js';
 import { packageRoot } from '../package-root.js';
 import { Admin } from './admin.js';
 import { demoModel, demoPlan, demoTestSet, stable } from './cast.js';
-import { DemoReceiver } from './receiver.js';
 import { type AppName, SupervisedProcess } from './processes.js';
+import { DemoReceiver } from './receiver.js';
 import type { Story } from './story.js';
 import { Traffic } from './traffic.js';
 
@@ -91,7 +91,9 @@ export async function setStage(dataDir: string, story: Story): Promise<Stage> {
 
     const admin = new Admin(controllerUrl, credentials.adminKey, systemClock);
     await admin.call('GET', '/api/v1/rollouts');
-    story.say(`gateway pid ${processes[0]?.pid}, controller pid ${processes[1]?.pid}, evaluator pid ${processes[2]?.pid}: kill any of them and watch`);
+    story.say(
+      `gateway pid ${processes[0]?.pid}, controller pid ${processes[1]?.pid}, evaluator pid ${processes[2]?.pid}: kill any of them and watch`,
+    );
     const dashboardUrl = `${controllerUrl}/#key=${credentials.adminKey}`;
     story.say(`dashboard: ${dashboardUrl}`);
 
@@ -101,7 +103,12 @@ export async function setStage(dataDir: string, story: Story): Promise<Stage> {
 
     await admin.call('POST', '/api/v1/test-sets', { name: demoTestSet });
     const testSet = await readFile(join(root, 'demo', 'testset.jsonl'), 'utf8');
-    const frozen = await admin.call<{ caseCount: number; digest: string }>('POST', `/api/v1/test-sets/${demoTestSet}/versions`, testSet, 'application/x-ndjson');
+    const frozen = await admin.call<{ caseCount: number; digest: string }>(
+      'POST',
+      `/api/v1/test-sets/${demoTestSet}/versions`,
+      testSet,
+      'application/x-ndjson',
+    );
     story.say(`test set "${demoTestSet}" frozen: ${frozen.caseCount} cases, digest ${frozen.digest.slice(0, 12)}`);
 
     await installStable(admin);
@@ -131,7 +138,13 @@ function startApps(env: Record<string, string>, logDir: string, story: Story): S
   const apps: AppName[] = ['gateway', 'controller', 'evaluator'];
   return apps.map(
     (app) =>
-      new SupervisedProcess({ app, env, logDir, clock: systemClock, onRestart: (name, how) => story.say(`the ${name} died (${how}); starting it again`, 'yellow') }),
+      new SupervisedProcess({
+        app,
+        env,
+        logDir,
+        clock: systemClock,
+        onRestart: (name, how) => story.say(`the ${name} died (${how}); starting it again`, 'yellow'),
+      }),
   );
 }
 
@@ -139,7 +152,10 @@ async function installStable(admin: Admin): Promise<void> {
   await admin.call('POST', '/api/v1/models', { name: demoModel });
   await admin.call('POST', `/api/v1/models/${demoModel}/versions`, {
     label: stable.label,
-    spec: { engine: { kind: 'llama', file: stable.file, sha256: stable.sha256, contextSize: 1024, parallel: 4, threads: 1 }, sampling: { maxTokens: 160 } },
+    spec: {
+      engine: { kind: 'llama', file: stable.file, sha256: stable.sha256, contextSize: 1024, parallel: 4, threads: 1 },
+      sampling: { maxTokens: 160 },
+    },
     lineage: { source: 'demo', description: stable.story },
   });
   await admin.call('PATCH', `/api/v1/models/${demoModel}`, { stable: stable.label });
@@ -157,7 +173,8 @@ async function untilServing(admin: Admin, story: Story): Promise<void> {
     }
     const failed = engines.find((engine) => engine.state === 'failed');
     if (failed) throw new Error(`v1 could not be loaded: ${failed.reason}`);
-    if (systemClock.monotonicMs() > giveUpAt) throw new Error(`v1 was not ready within ${readyLimitMs / 1000} s: ${JSON.stringify(gateways)}`);
+    if (systemClock.monotonicMs() > giveUpAt)
+      throw new Error(`v1 was not ready within ${readyLimitMs / 1000} s: ${JSON.stringify(gateways)}`);
     await systemClock.sleep(200);
   }
 }
@@ -166,8 +183,14 @@ function printPlan(story: Story): void {
   story.heading('The plan (quicker than the default, so that the story fits in minutes)');
   const step = demoPlan.steps?.[0];
   const latency = demoPlan.checks?.latency;
-  story.detail(`first step ${step?.weightPct}% of traffic instead of 1%, at least ${step?.minS} s and ${step?.minResponses} answers; then ${demoPlan.bakeS} s of baking`);
-  story.detail(`latency judged in blocks of ${latency?.blockS} s instead of 30 s, with a wide margin of +${(latency?.margin ?? 0) * 100}% instead of +10%`);
-  story.detail(`entropy may move by ${(demoPlan.checks?.entropy?.up ?? 0) * 100}% (default 10%); promotion proves fewer than ${(demoPlan.checks?.errors?.proofMargin ?? 0) * 100} points more errors (default 1)`);
+  story.detail(
+    `first step ${step?.weightPct}% of traffic instead of 1%, at least ${step?.minS} s and ${step?.minResponses} answers; then ${demoPlan.bakeS} s of baking`,
+  );
+  story.detail(
+    `latency judged in blocks of ${latency?.blockS} s instead of 30 s, with a wide margin of +${(latency?.margin ?? 0) * 100}% instead of +10%`,
+  );
+  story.detail(
+    `entropy may move by ${(demoPlan.checks?.entropy?.up ?? 0) * 100}% (default 10%); promotion proves fewer than ${(demoPlan.checks?.errors?.proofMargin ?? 0) * 100} points more errors (default 1)`,
+  );
   story.detail('unchanged: at most 1% false rollbacks per rollout over all checks, classes, steps and looks; each promotion proof at 5%');
 }

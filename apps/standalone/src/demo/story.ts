@@ -39,13 +39,20 @@ export class Story {
   }
 
   table(rows: readonly Row[]): void {
-    const head = { version: 'version', outcome: 'outcome', cause: 'cause', served: 'candidate answers', seconds: 'first bad answer to last request' };
+    const head = {
+      version: 'version',
+      outcome: 'outcome',
+      cause: 'cause',
+      served: 'candidate answers',
+      seconds: 'first bad answer to last request',
+    };
     const columns = ['version', 'outcome', 'cause', 'served', 'seconds'] as const;
     const widths = columns.map((column) => Math.max(head[column].length, ...rows.map((row) => row[column].length)));
     const line = (cells: readonly string[]) => `  ${cells.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ')}`;
     console.log(`\n${styleText('bold', line(columns.map((column) => head[column])))}`);
     console.log(line(widths.map((width) => '-'.repeat(width))));
-    for (const row of rows) console.log(line(columns.map((column) => clean(row[column]))) + (row.asExpected ? '' : styleText('red', '  NOT AS EXPECTED')));
+    for (const row of rows)
+      console.log(line(columns.map((column) => clean(row[column]))) + (row.asExpected ? '' : styleText('red', '  NOT AS EXPECTED')));
   }
 }
 

@@ -1,0 +1,35 @@
+// Who asks: judged from memory by the hash of the key, so neither a slow nor a dead database turns a caller away.
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Scope } from '#libs/contract';
+import { type OpenAiError, openAiError } from '#libs/openai';
+import type { KnownKey, Snapshot } from '../routing/snapshot.js';
+
+export type Authorised = { readonly key: KnownKey } | { readonly error: OpenAiError };
+
+const longestKey = 256;
+
+/** 401 only with a key set at hand; without one nobody can be told apart, so the answer is 503 and clients come back. */
+export function authorise(request: IncomingMessage, snapshot: Snapshot | null, now: number, needs: Scope): Authorised {
+  if (!snapshot) {
+    return {
+      error: openAiError('not_ready', 'The gateway has not read its routing table yet. Try again in a moment.', { retryAfterS: 1 }),
+    };
+  }
+  const header = request.headers.authorization ?? '';
+  const text = /^Bearer (\S+)$/i.exec(header)?.[1];
+  if (!text || text.length > longestKey) {
+    return { error: openAiError('invalid_api_key', 'No API key was given. Send it as "Authorization: Bearer sk-serin-...".') };
+  }
+  // Looked up by hash: how long it takes tells nothing about stored keys.
+  const key = snapshot.keys[createHash('sha256').update(text).digest('hex')];
+  if (!key || (key.expiresAt !== null && key.expiresAt <= now)) {
+    return { error: openAiError('invalid_api_key', 'The API key is unknown, revoked or expired. Ask for a new one.') };
+  }
+  if (!key.scopes.includes(needs)) return { error: missingScope(key, needs) };
+  return { key };
+}
+
+export function missingScope(key: KnownKey, needs: Scope): OpenAiError {
+  return openAiError('missing_scope', `The key "${key.name}" lacks the scope ${needs}. Use a key that has it.`);
+}

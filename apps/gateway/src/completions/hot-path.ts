@@ -1,0 +1,98 @@
+// `/v1/*` without Nest and without Fastify: the requests that pay for everything else go straight from the socket to their handler.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Clock, Ids } from '#libs/base';
+import { modelList, openAiError } from '#libs/openai';
+import type { Log } from '#libs/telemetry';
+import type { RoutingFeed } from '../routing/feed.js';
+import { sendError } from './answer.js';
+import { authorise } from './authorise.js';
+import type { ChatCompletions } from './chat.js';
+
+const prefix = '/v1/';
+const requestIdPattern = /^[A-Za-z0-9._-]{8,128}$/;
+
+export class HotPath {
+  private running = 0;
+  private readonly startedS: number;
+
+  constructor(
+    private readonly parts: {
+      readonly feed: RoutingFeed;
+      readonly chat: ChatCompletions;
+      readonly clock: Clock;
+      readonly ids: Ids;
+      readonly log: Log;
+    },
+  ) {
+    this.startedS = Math.floor(parts.clock.now() / 1000);
+  }
+
+  /** Requests that have not been answered yet. */
+  get inFlight(): number {
+    return this.running;
+  }
+
+  /** True when it took the request. Errors of our own become 500 in OpenAI's shape; the cause stays in the log. */
+  take(request: IncomingMessage, response: ServerResponse): boolean {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (!path.startsWith(prefix) && path !== '/v1') return false;
+    const asked = request.headers['x-request-id'];
+    const requestId = typeof asked === 'string' && requestIdPattern.test(asked) ? asked : this.parts.ids.uuid();
+    response.setHeader('x-request-id', requestId);
+    response.setHeader('x-content-type-options', 'nosniff');
+    // A client that resets its connection ends its own request, not the process.
+    response.on('error', () => response.destroy());
+    request.on('error', () => undefined);
+    this.running += 1;
+    void this.route(path, request, response, requestId)
+      .catch((error: unknown) => {
+        this.parts.log.error({ err: error, requestId }, 'a request broke');
+        if (response.headersSent) response.destroy();
+        else sendError(response, openAiError('internal_error', `The gateway failed (request ${requestId}). Try again.`), true);
+      })
+      .finally(() => {
+        this.running -= 1;
+      });
+    return true;
+  }
+
+  private async route(path: string, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+    if (path === '/v1/chat/completions') {
+      if (request.method !== 'POST') return this.wrongMethod(response, path, 'POST');
+      return await this.parts.chat.handle(request, response, requestId);
+    }
+    if (path === '/v1/models' || path.startsWith('/v1/models/')) {
+      if (request.method !== 'GET') return this.wrongMethod(response, path, 'GET');
+      return this.models(request, response, path === '/v1/models' ? null : decodeURIComponent(path.slice('/v1/models/'.length)));
+    }
+    sendError(
+      response,
+      openAiError('unknown_url', `There is no ${path.slice(0, 200)}. Serin serves /v1/models and /v1/chat/completions.`),
+      true,
+    );
+  }
+
+  private wrongMethod(response: ServerResponse, path: string, allowed: string): void {
+    response.setHeader('allow', allowed);
+    sendError(response, openAiError('method_not_allowed', `${path} takes ${allowed} only.`), true);
+  }
+
+  private models(request: IncomingMessage, response: ServerResponse, name: string | null): void {
+    const snapshot = this.parts.feed.current;
+    const who = authorise(request, snapshot, this.parts.clock.now(), 'inference:invoke');
+    if ('error' in who || !snapshot)
+      return sendError(response, 'error' in who ? who.error : openAiError('not_ready', 'No routing table yet.'));
+    // A model without a version in service cannot answer, so it is not offered.
+    const models = snapshot.table.routes
+      .filter((route) => route.stable !== null && (name === null || route.model === name))
+      .map((route) => ({ name: route.model, createdS: this.startedS }));
+    if (name !== null && models.length === 0) {
+      return sendError(
+        response,
+        openAiError('model_not_found', `There is no model "${name.slice(0, 200)}". GET /v1/models lists them.`, { param: 'model' }),
+      );
+    }
+    response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
+    response.end(name === null ? modelList(models) : JSON.stringify((JSON.parse(modelList(models)) as { data: unknown[] }).data[0]));
+  }
+}

@@ -1,0 +1,163 @@
+// The engines of one gateway follow the routing table: what it names is loaded, what it no longer names is drained and unloaded.
+import { z } from 'zod';
+import type { Clock } from '#libs/base';
+import { type VersionSpec, versionSpec } from '#libs/contract';
+import { createEngine, EngineError, type EngineSpec, type InferenceEngine } from '#libs/engine';
+import type { RoutingTable, ServedVersion } from '#libs/rollout';
+import type { EngineReport } from '#libs/storage';
+import type { Log } from '#libs/telemetry';
+import { Breaker } from './breaker.js';
+
+const drainMs = 60_000;
+const reloadEveryMs = 15_000;
+
+/** Makes an engine for a spec; tests give their own. */
+export type EngineFactory = (spec: EngineSpec, version: ServedVersion) => ReturnType<typeof createEngine>;
+
+/** One version that this gateway serves. */
+export interface Served {
+  readonly version: ServedVersion;
+  readonly spec: VersionSpec;
+  readonly engine: InferenceEngine | null;
+  readonly breaker: Breaker;
+}
+
+interface Slot {
+  version: ServedVersion;
+  spec: VersionSpec | null;
+  engine: InferenceEngine | null;
+  /** Why there is no engine. */
+  trouble: string | null;
+  readonly breaker: Breaker;
+  readonly stop: AbortController;
+}
+
+export class EnginePool {
+  private readonly slots = new Map<string, Slot>();
+  private readonly leaving = new Set<Promise<void>>();
+  private closed = false;
+
+  constructor(
+    private readonly options: {
+      readonly factory: EngineFactory;
+      readonly clock: Clock;
+      readonly log: Log;
+      /** An engine's state changed: the controller wants to know before the next second. */
+      readonly onChange: () => void;
+    },
+  ) {}
+
+  /** Brings the engines in line with the table; returns at once, loading goes on behind. */
+  follow(table: RoutingTable): void {
+    if (this.closed) return;
+    for (const [id, slot] of this.slots) {
+      if (table.versions[id]) continue;
+      this.slots.delete(id);
+      this.leave(slot);
+    }
+    for (const version of Object.values(table.versions)) {
+      if (!this.slots.has(version.id)) this.enter(version);
+    }
+    // A breaker speaks of one candidature: the next rollout of the same version starts anew.
+    for (const route of table.routes) {
+      if (route.rollout) this.slots.get(route.rollout.candidate)?.breaker.watch(route.rollout.id);
+    }
+  }
+
+  find(versionId: string): Served | null {
+    const slot = this.slots.get(versionId);
+    return slot?.spec ? { version: slot.version, spec: slot.spec, engine: slot.engine, breaker: slot.breaker } : null;
+  }
+
+  /** Can take requests now or in a moment: ready, or coming back after a crash. */
+  serves(versionId: string): boolean {
+    const slot = this.slots.get(versionId);
+    const state = slot?.engine?.stats().state;
+    return (state === 'ready' || state === 'restarting') && !slot?.breaker.open;
+  }
+
+  /** States by version id, as the controller reads them. */
+  report(): Record<string, EngineReport> {
+    return Object.fromEntries([...this.slots].map(([id, slot]) => [id, reportOf(slot)]));
+  }
+
+  private enter(version: ServedVersion): void {
+    const slot: Slot = {
+      version,
+      spec: null,
+      engine: null,
+      trouble: null,
+      breaker: new Breaker(),
+      stop: new AbortController(),
+    };
+    this.slots.set(version.id, slot);
+    void this.load(slot);
+  }
+
+  /** Never rejects: a version that cannot be loaded is reported as failed and does not touch the others. Tried again while it stays in the table. */
+  private async load(slot: Slot): Promise<void> {
+    const { clock, log } = this.options;
+    while (!slot.stop.signal.aborted) {
+      slot.trouble = await this.tryLoad(slot);
+      this.options.onChange();
+      if (slot.trouble === null || slot.stop.signal.aborted) return;
+      log.error({ version: slot.version.label, model: slot.version.model }, `version cannot be served: ${slot.trouble}`);
+      await clock.sleep(reloadEveryMs, slot.stop.signal).catch(() => undefined);
+    }
+  }
+
+  private async tryLoad(slot: Slot): Promise<string | null> {
+    const parsed = versionSpec.safeParse(slot.version.spec);
+    if (!parsed.success) return `the stored spec is not valid: ${z.prettifyError(parsed.error)}`;
+    slot.spec = parsed.data;
+    try {
+      const made = await this.options.factory(parsed.data.engine, slot.version);
+      if (!made.ok) return `${made.fault.code}: ${made.fault.message}`;
+      if (slot.stop.signal.aborted) return null;
+      const engine = made.value;
+      await slot.engine?.unload(0);
+      slot.engine = engine;
+      engine.onStateChange(() => this.options.onChange());
+      await engine.load(slot.stop.signal);
+      return null;
+    } catch (error) {
+      if (error instanceof EngineError) return error.fault.message;
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  private leave(slot: Slot): void {
+    slot.stop.abort();
+    const gone = (slot.engine?.unload(drainMs) ?? Promise.resolve()).finally(() => this.leaving.delete(gone));
+    this.leaving.add(gone);
+  }
+
+  /** Unloads everything at once: callers drain first. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const slots = [...this.slots.values()];
+    this.slots.clear();
+    for (const slot of slots) slot.stop.abort();
+    await Promise.all(slots.map(async (slot) => await slot.engine?.unload(0)));
+    await Promise.all(this.leaving);
+  }
+}
+
+function reportOf(slot: Slot): EngineReport {
+  const stats = slot.engine?.stats();
+  const crashes = stats?.crashes ?? 0;
+  if (slot.breaker.open) return { state: 'failed', reason: slot.breaker.reason, crashes, pid: stats?.pid ?? null };
+  if (slot.trouble !== null && stats?.state !== 'ready') return { state: 'failed', reason: slot.trouble, crashes, pid: null };
+  if (!stats) return { state: 'loading', reason: null, crashes: 0, pid: null };
+  return { state: stats.state === 'idle' ? 'loading' : stats.state, reason: stats.reason, crashes, pid: stats.pid };
+}
+
+/** The real factory: files under the model roots, credentials from the gateway's environment. */
+export function engineFactory(modelRoots: readonly string[], log: Log): EngineFactory {
+  return async (spec, version) =>
+    await createEngine(spec, {
+      modelRoots,
+      credential: (name) => process.env[name],
+      log: log.child({ version: version.label, model: version.model }),
+    });
+}

@@ -1,0 +1,52 @@
+// `nest start gateway`: reads the environment, starts, and drains on SIGTERM.
+import { hostname } from 'node:os';
+import { delimiter } from 'node:path';
+import { z } from 'zod';
+import { ConfigError, readEnv } from '#libs/config';
+import { createLog } from '#libs/telemetry';
+import { startGateway } from './start-gateway.js';
+
+const schema = z.object({
+  DATABASE_URL: z.string().min(1),
+  SERIN_HOST: z.string().min(1).default('127.0.0.1'),
+  SERIN_GATEWAY_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  SERIN_GATEWAY_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/)
+    .optional(),
+  SERIN_DATA_DIR: z.string().min(1).default('./data'),
+  SERIN_MODEL_ROOTS: z.string().min(1).optional(),
+  SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+async function main(): Promise<void> {
+  const env = readEnv(schema, process.env);
+  const log = createLog('gateway', env.SERIN_LOG_LEVEL);
+  const gateway = await startGateway({
+    databaseUrl: env.DATABASE_URL,
+    host: env.SERIN_HOST,
+    port: env.SERIN_GATEWAY_PORT,
+    dataDir: env.SERIN_DATA_DIR,
+    modelRoots: env.SERIN_MODEL_ROOTS?.split(delimiter) ?? [`${env.SERIN_DATA_DIR}/models`],
+    gatewayId: env.SERIN_GATEWAY_ID ?? hostname(),
+    log,
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      gateway.close().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.error({ err: error }, 'not closed in order');
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `gateway: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  process.exit(1);
+});

@@ -1,0 +1,80 @@
+// Observations leave the request path as one addition to a window; once a second all windows go to Postgres, in order, each batch once.
+
+import { type Observation, type Window, WindowBook } from '#libs/analysis';
+import { type Clock, type Ids, systemIds } from '#libs/base';
+import { WindowStore } from '#libs/storage';
+import type { Log } from '#libs/telemetry';
+import type { DatabaseLink } from '../database-link.js';
+
+const flushEveryMs = 1_000;
+/** Five minutes without a database; older seconds are dropped first, for the judgement rests on what is recent. */
+const mostPending = 300;
+const quietMs = 10_000;
+
+interface Batch {
+  readonly seq: number;
+  readonly windows: readonly Window[];
+}
+
+export class Recorder {
+  readonly bootId: string;
+  private readonly book = new WindowBook();
+  private readonly store = new WindowStore();
+  private readonly pending: Batch[] = [];
+  private readonly closing = new AbortController();
+  private nextSeq = 1;
+  private dropped = 0;
+  private complainedAtMs = Number.NEGATIVE_INFINITY;
+  private loop: Promise<void> = Promise.resolve();
+
+  constructor(private readonly options: { readonly link: DatabaseLink; readonly clock: Clock; readonly log: Log; readonly ids?: Ids }) {
+    this.bootId = (options.ids ?? systemIds).uuid();
+  }
+
+  /** Windows lost to a full buffer since the start. */
+  get droppedWindows(): number {
+    return this.dropped;
+  }
+
+  add(observation: Observation): void {
+    this.book.add(observation);
+  }
+
+  start(): void {
+    this.loop = this.run();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.closing.signal.aborted) {
+      await this.options.clock.sleep(flushEveryMs, this.closing.signal).catch(() => undefined);
+      await this.flush();
+    }
+  }
+
+  /** Cuts the open windows into a batch and sends what is pending, oldest first. Never rejects. */
+  async flush(): Promise<void> {
+    const windows = this.book.drain();
+    if (windows.length > 0) this.pending.push({ seq: this.nextSeq++, windows });
+    while (this.pending.length > mostPending) this.dropped += this.pending.shift()?.windows.length ?? 0;
+    try {
+      for (let batch = this.pending[0]; batch; batch = this.pending[0]) {
+        const { manager } = await this.options.link.use();
+        // A repeat after a lost reply changes nothing: (boot, seq) is the key.
+        await this.store.insert(manager, this.bootId, batch.seq, batch.windows);
+        this.pending.shift();
+      }
+    } catch (error) {
+      const now = this.options.clock.monotonicMs();
+      if (now - this.complainedAtMs < quietMs) return;
+      this.complainedAtMs = now;
+      this.options.log.warn({ err: error, pending: this.pending.length }, 'windows cannot be written; they wait in memory');
+    }
+  }
+
+  /** Sends what is left, once. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await this.loop;
+    await this.flush();
+  }
+}

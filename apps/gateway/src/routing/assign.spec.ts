@@ -1,0 +1,57 @@
+// The coin is independent, honest about its weight, and keeps units on the candidate as the weight grows.
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Route } from '#libs/rollout';
+import { assign, pointOf } from './assign.js';
+
+const salt = '9f86d081884c7d659a2feaa0c55ad015';
+const route = (weight: number): Route => ({
+  model: 'support',
+  stable: 'v1',
+  rollout: { id: 'r1', candidate: 'v2', weight, epoch: 3, salt },
+});
+
+describe('assignment', () => {
+  it('sends the share of units that the weight names, within five standard deviations', () => {
+    const n = 20_000;
+    for (const weight of [0.01, 0.25, 0.5]) {
+      const seen = Array.from({ length: n }, () => assign(route(weight), randomUUID(), true)?.arm).filter(
+        (arm) => arm === 'candidate',
+      ).length;
+      expect(Math.abs(seen - n * weight)).toBeLessThan(5 * Math.sqrt(n * weight * (1 - weight)));
+    }
+  });
+
+  it('keeps a unit on the candidate when the weight grows', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (unit, a, b) => {
+        const [low, high] = a < b ? [a, b] : [b, a];
+        if (low > 0 && assign(route(low), unit, true)?.arm === 'candidate') expect(assign(route(high), unit, true)?.arm).toBe('candidate');
+      }),
+    );
+  });
+
+  it('gives every point in [0, 1) and an unrelated one under another salt', () => {
+    fc.assert(
+      fc.property(fc.string(), (unit) => {
+        expect(pointOf(salt, unit)).toBeGreaterThanOrEqual(0);
+        expect(pointOf(salt, unit)).toBeLessThan(1);
+        expect(pointOf(salt, unit)).not.toBe(pointOf('00112233445566778899aabbccddeeff', unit));
+      }),
+    );
+  });
+
+  it('draws no coin when the candidate cannot be served: such answers belong to no arm', () => {
+    expect(assign(route(0.5), 'u', false)).toEqual({ versionId: 'v1', arm: null, rolloutId: null, epoch: null });
+    expect(assign(route(0), 'u', true)?.arm).toBeNull();
+  });
+
+  it('sends everybody to the candidate at weight 1', () => {
+    fc.assert(fc.property(fc.string(), (unit) => assign(route(1), unit, true)?.arm === 'candidate'));
+  });
+
+  it('answers null for a model without a version in service', () => {
+    expect(assign({ model: 'm', stable: null, rollout: null }, 'u', true)).toBeNull();
+  });
+});

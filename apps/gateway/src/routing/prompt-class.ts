@@ -1,0 +1,39 @@
+// The class of a prompt, fixed before any model runs, so that the arms are compared like with like.
+
+export interface PromptShape {
+  readonly text: string;
+  readonly wantsJson: boolean;
+}
+
+const tagPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$/;
+/** Upper bounds of the length buckets, characters. */
+const lengthBuckets = [64, 256, 1_024, 4_096] as const;
+const sampleLength = 512;
+
+/** True for a class name that a client may send in `x-serin-class`. */
+export function isClassTag(tag: string): boolean {
+  return tagPattern.test(tag);
+}
+
+/** format x script x length bucket, for example `text-latin-256`. Reads at most the first 512 characters. */
+export function promptClassOf({ text, wantsJson }: PromptShape): string {
+  const bucket = lengthBuckets.find((limit) => text.length <= limit);
+  return `${wantsJson ? 'json' : formatOf(text)}-${scriptOf(text)}-${bucket ?? 'long'}`;
+}
+
+function formatOf(text: string): string {
+  const start = text.slice(0, sampleLength);
+  if (start.includes('```') || /[{};]\s*\n/.test(start)) return 'code';
+  return 'text';
+}
+
+function scriptOf(text: string): string {
+  let latin = 0;
+  let other = 0;
+  for (const character of text.slice(0, sampleLength)) {
+    const code = character.codePointAt(0) ?? 0;
+    if ((code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || (code >= 0xc0 && code <= 0x24f)) latin += 1;
+    else if (code > 0x24f) other += 1;
+  }
+  return other > latin ? 'other' : 'latin';
+}

@@ -1,0 +1,162 @@
+// Starts one gateway: snapshot, engines, windows, heartbeat and the server; and takes them down without losing a request.
+import 'reflect-metadata';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
+import type { Log } from '#libs/telemetry';
+import { ChatCompletions } from './completions/chat.js';
+import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
+import { HotPath } from './completions/hot-path.js';
+import { DatabaseLink } from './database-link.js';
+import { type EngineFactory, EnginePool, engineFactory } from './engines/pool.js';
+import { GatewayModule } from './gateway.module.js';
+import { GatewayState, type StateOfGateway } from './gateway-state.js';
+import { Recorder } from './observe/recorder.js';
+import { Reporter } from './observe/reporter.js';
+import { RoutingFeed } from './routing/feed.js';
+import { snapshotFile } from './routing/snapshot.js';
+
+export interface GatewayOptions {
+  readonly databaseUrl: string;
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** Keeps the routing snapshot. */
+  readonly dataDir: string;
+  /** Folders in which model files may lie. */
+  readonly modelRoots: readonly string[];
+  /** Unique among the gateways of one database, and the same after a restart. */
+  readonly gatewayId: string;
+  readonly log: Log;
+  readonly clock?: Clock;
+  readonly rng?: Rng;
+  readonly ids?: Ids;
+  readonly factory?: EngineFactory;
+  readonly deadlines?: DeadlineSettings;
+}
+
+export interface RunningGateway {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const databaseSilenceMs = 5_000;
+const drainLimitMs = 25_000;
+const headersLimitMs = 15_000;
+const requestLimitMs = 60_000;
+const maxHeaderBytes = 32_768;
+
+/** Listens when it resolves. Postgres may be away: it then serves by its disk snapshot, or answers 503 until it has one. */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const { log, clock = systemClock, rng = systemRng, ids = systemIds } = options;
+  const link = new DatabaseLink(options.databaseUrl, clock);
+  const recorder = new Recorder({ link, clock, log, ids });
+  const wake = { now: (): void => undefined };
+  const pool = new EnginePool({
+    factory: options.factory ?? engineFactory(options.modelRoots, log),
+    clock,
+    log,
+    onChange: () => wake.now(),
+  });
+  const feed = new RoutingFeed({
+    databaseUrl: options.databaseUrl,
+    file: snapshotFile(options.dataDir),
+    link,
+    clock,
+    log,
+    onTable: (table) => {
+      pool.follow(table);
+      // The acknowledgement: "rolled back" is shown when this has arrived.
+      wake.now();
+    },
+  });
+  const reporter = new Reporter({
+    link,
+    clock,
+    report: () => ({
+      id: options.gatewayId,
+      bootId: recorder.bootId,
+      incarnation: feed.current?.table.incarnation ?? null,
+      generation: feed.current?.table.generation ?? 0,
+      engines: pool.report(),
+      droppedWindows: recorder.droppedWindows,
+      address: null,
+    }),
+  });
+  wake.now = () => reporter.wake();
+  const deadlines = new Deadlines(clock, options.deadlines);
+  const chat = new ChatCompletions({ feed, pool, recorder, deadlines, clock, rng, log });
+  const hot = new HotPath({ feed, chat, clock, ids, log });
+  let draining = false;
+  const state = new GatewayState(
+    (): StateOfGateway => ({
+      ready: feed.current !== null && !draining,
+      draining,
+      checks: {
+        routingTable: feed.current
+          ? { generation: feed.current.table.generation, ageS: Number.isFinite(feed.ageMs) ? Math.round(feed.ageMs / 100) / 10 : null }
+          : null,
+        database: feed.ageMs < databaseSilenceMs,
+        hints: feed.deaf ? 'poll' : 'listen',
+        droppedWindows: recorder.droppedWindows,
+        inFlight: hot.inFlight,
+        engines: pool.report(),
+      },
+    }),
+  );
+
+  await feed.start();
+  const app = await createApp(state, hot);
+  try {
+    await app.listen(options.port, options.host);
+  } catch (error) {
+    await feed.close();
+    await pool.close();
+    await link.close();
+    throw error;
+  }
+  recorder.start();
+  reporter.start();
+  const address = app.getHttpServer().address() as AddressInfo;
+  const url = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+  log.info({ url, gateway: options.gatewayId, boot: recorder.bootId }, 'gateway listens');
+
+  const close = async (): Promise<void> => {
+    draining = true;
+    const giveUpAtMs = clock.monotonicMs() + drainLimitMs;
+    const server = app.getHttpServer() as Server;
+    server.close();
+    server.closeIdleConnections();
+    while (hot.inFlight > 0 && clock.monotonicMs() < giveUpAtMs) await clock.sleep(20);
+    await feed.close();
+    await recorder.close();
+    await reporter.close();
+    await pool.close();
+    server.closeAllConnections();
+    await app.close();
+    await link.close();
+  };
+  let closing: Promise<void> | null = null;
+  return {
+    url,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+async function createApp(state: GatewayState, hot: HotPath): Promise<NestFastifyApplication> {
+  const adapter = new FastifyAdapter({
+    serverFactory: (handler: Parameters<typeof createServer>[1] & object) =>
+      createServer(
+        { headersTimeout: headersLimitMs, requestTimeout: requestLimitMs, maxHeaderSize: maxHeaderBytes, keepAliveTimeout: 65_000 },
+        (request, response) => {
+          if (!hot.take(request, response)) handler(request, response);
+        },
+      ),
+  });
+  return await NestFactory.create<NestFastifyApplication>(GatewayModule.with(state), adapter, { logger: false, abortOnError: false });
+}
