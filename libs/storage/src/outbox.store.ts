@@ -15,18 +15,31 @@ export interface OutboxMessage {
 export class OutboxStore {
   /** Appends the message and one pending delivery for every endpoint that wants its type. Returns the message's id, stable over retries. */
   async append(tx: EntityManager, message: OutboxMessage): Promise<string> {
+    const id = await this.add(tx, message);
+    await tx.query(
+      `insert into deliveries (outbox_id, endpoint_id) select $1, id from webhook_endpoints
+       where disabled_at is null and (event_types = '{}' or $2 = any(event_types))`,
+      [id, message.type],
+    );
+    await tx.query('select pg_notify($1, $2)', [outboxChannel, id]);
+    return id;
+  }
+
+  /** Appends the message for one endpoint only, whatever types that one wants. Returns the message's id. */
+  async appendFor(tx: EntityManager, endpointId: string, message: OutboxMessage): Promise<string> {
+    const id = await this.add(tx, message);
+    await tx.query('insert into deliveries (outbox_id, endpoint_id) values ($1, $2)', [id, endpointId]);
+    await tx.query('select pg_notify($1, $2)', [outboxChannel, id]);
+    return id;
+  }
+
+  private async add(tx: EntityManager, message: OutboxMessage): Promise<string> {
     const added = await row<{ id: string }>(
       tx,
       `insert into outbox (id, type, subject, payload, created_at) values (gen_random_uuid(), $1, $2, $3, clock_timestamp()) returning id`,
       [message.type, message.subject, json(message.data)],
     );
     if (!added) throw new Error('insert ... returning gave no row');
-    await tx.query(
-      `insert into deliveries (outbox_id, endpoint_id) select $1, id from webhook_endpoints
-       where disabled_at is null and (event_types = '{}' or $2 = any(event_types))`,
-      [added.id, message.type],
-    );
-    await tx.query('select pg_notify($1, $2)', [outboxChannel, added.id]);
     return added.id;
   }
 }
