@@ -5,17 +5,24 @@ import type { Clock, Ids, Rng } from '#libs/base';
 import { Database } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { CommandsApi } from './api/commands.api.js';
+import { DeliveriesApi } from './api/deliveries.api.js';
 import { GatesApi } from './api/gates.api.js';
 import { GatewaysApi } from './api/gateways.api.js';
 import { HealthApi } from './api/health.api.js';
+import { HookSourcesApi } from './api/hook-sources.api.js';
 import { ModelsApi } from './api/models.api.js';
 import { RolloutsApi } from './api/rollouts.api.js';
 import { SessionApi } from './api/session.api.js';
 import { StreamApi } from './api/stream.api.js';
+import { WebhookEndpointsApi } from './api/webhook-endpoints.api.js';
 import { AuthGuard } from './auth/auth.guard.js';
 import { CLOCK, ControllerSettings, IDS, LOG, RNG } from './core.js';
 import { EvidenceGatherer } from './evidence.js';
+import { HookDesk } from './hooks/hook-desk.js';
+import { HooksApi } from './hooks/hooks.api.js';
 import { Idempotency } from './http/idempotency.js';
+import { Courier } from './outbox/courier.js';
+import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Reconciler } from './reconciler.js';
 import { Registry } from './registry.js';
 import { RolloutDesk } from './rollout-desk.js';
@@ -33,7 +40,19 @@ export interface ControllerParts {
   readonly rng: Rng;
 }
 
-const services = [Registry, RolloutDesk, EvidenceGatherer, Reconciler, Ticker, RolloutReader, StreamHub, Idempotency];
+const services = [
+  Registry,
+  RolloutDesk,
+  EvidenceGatherer,
+  Reconciler,
+  Ticker,
+  RolloutReader,
+  StreamHub,
+  Idempotency,
+  HookDesk,
+  Courier,
+  OutboxWorker,
+];
 
 @Global()
 @Module({})
@@ -41,7 +60,20 @@ export class ControllerModule {
   static with({ database, settings, log, clock, ids, rng }: ControllerParts): DynamicModule {
     return {
       module: ControllerModule,
-      controllers: [ModelsApi, RolloutsApi, CommandsApi, GatewaysApi, GatesApi, StreamApi, SessionApi, HealthApi],
+      controllers: [
+        ModelsApi,
+        RolloutsApi,
+        CommandsApi,
+        GatewaysApi,
+        GatesApi,
+        StreamApi,
+        SessionApi,
+        HealthApi,
+        HooksApi,
+        HookSourcesApi,
+        WebhookEndpointsApi,
+        DeliveriesApi,
+      ],
       providers: [
         { provide: Database, useValue: database },
         { provide: ControllerSettings, useValue: settings },

@@ -4,12 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
-import { Listener, openDatabase } from '#libs/storage';
+import { Listener, openDatabase, outboxChannel } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { ControllerModule } from './controller.module.js';
 import { ControllerSettings } from './core.js';
+import { keepHookBodiesRaw } from './hooks/raw-body.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { Routes } from './http/routes.js';
+import { OutboxWorker } from './outbox/outbox-worker.js';
 import { QuietLog } from './quiet-log.js';
 import { StreamHub } from './stream-hub.js';
 import { Ticker } from './ticker.js';
@@ -73,11 +75,16 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const running = app;
   const ticker = running.get(Ticker);
   const hub = running.get(StreamHub);
+  const outbox = running.get(OutboxWorker);
   const listener = new Listener({
     url: options.databaseUrl,
     applicationName: 'serin-controller-listen',
-    channels: ['serin_rollout'],
-    onNotice: () => {
+    channels: ['serin_rollout', outboxChannel],
+    onNotice: (channel) => {
+      if (channel === outboxChannel) {
+        outbox.wake();
+        return;
+      }
       ticker.wake();
       hub.wake();
     },
@@ -85,6 +92,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   });
   listener.start();
   ticker.start();
+  outbox.start();
   const address = running.getHttpServer().address() as AddressInfo;
   const url = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   log.info({ url }, 'controller listens');
@@ -95,6 +103,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
       closing ??= (async () => {
         await listener.close();
         await ticker.close();
+        // After the ticker: what its last looks decided can still leave.
+        await outbox.close();
         await hub.close();
         await running.close();
         await database.close();
@@ -115,6 +125,7 @@ async function createApp(parts: Parameters<typeof ControllerModule.with>[0]): Pr
   await routes.attach(app, adapter.getInstance());
   // Test sets come as JSON lines and are read by their own route.
   app.useBodyParser('application/x-ndjson', { bodyLimit: testSetLimitBytes }, (_request, body, done) => done(null, body.toString('utf8')));
+  keepHookBodiesRaw(app, adapter.getInstance(), bodyLimitBytes);
   app.useGlobalFilters(new ProblemFilter(routes, parts.log, parts.clock));
   return app;
 }
