@@ -63,7 +63,7 @@ export class HotPath {
     }
     if (path === '/v1/models' || path.startsWith('/v1/models/')) {
       if (request.method !== 'GET') return this.wrongMethod(response, path, 'GET');
-      return this.models(request, response, path === '/v1/models' ? null : decodeURIComponent(path.slice('/v1/models/'.length)));
+      return this.models(request, response, path === '/v1/models' ? null : decoded(path.slice('/v1/models/'.length)));
     }
     sendError(
       response,
@@ -94,5 +94,14 @@ export class HotPath {
     }
     response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
     response.end(name === null ? modelList(models) : JSON.stringify((JSON.parse(modelList(models)) as { data: unknown[] }).data[0]));
+  }
+}
+
+/** A name as it stands in a path; a malformed escape is taken literally and names nothing. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
