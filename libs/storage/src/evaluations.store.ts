@@ -2,7 +2,7 @@
 import type { EntityManager } from 'typeorm';
 import type { Verdict } from '#libs/base';
 import type { Evidence, GatePolicy } from '#libs/rollout';
-import { json, row } from './rows.js';
+import { json, row, rows, touched } from './rows.js';
 
 export interface EvaluationRequest {
   /** Null for an evaluation that belongs to no rollout. */
@@ -27,6 +27,49 @@ interface GateRow {
   } | null;
   readonly error: string | null;
 }
+
+export type EvaluationState = GateRow['state'];
+
+/** What a worker needs to run one. */
+export interface EvaluationRun {
+  readonly id: string;
+  readonly rolloutId: string | null;
+  readonly model: string;
+  readonly candidate: { readonly id: string; readonly label: string };
+  /** Null: the candidate runs alone. */
+  readonly baseline: { readonly id: string; readonly label: string } | null;
+  readonly testSetVersionId: string;
+  readonly policy: GatePolicy;
+  readonly planned: number;
+  /** Milliseconds since it was first begun, by the database's clock. */
+  readonly runningMs: number;
+}
+
+/** An evaluation as people see it. Times are milliseconds since the epoch. */
+export interface EvaluationRow {
+  readonly id: string;
+  readonly rolloutId: string | null;
+  readonly model: string;
+  readonly candidate: string;
+  readonly baseline: string | null;
+  readonly testSet: string;
+  readonly testSetNumber: number;
+  readonly testSetDigest: string;
+  readonly policy: GatePolicy;
+  readonly state: EvaluationState;
+  readonly planned: number;
+  /** Cases answered (or given up) by the candidate, and by the baseline. */
+  readonly candidateDone: number;
+  readonly baselineDone: number;
+  readonly verdict: Verdict | null;
+  readonly finding: Readonly<Record<string, unknown>> | null;
+  readonly error: string | null;
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+}
+
+const versionRef = (alias: string): string => `json_build_object('id', ${alias}.id, 'label', ${alias}.label)`;
 
 export class EvaluationStore {
   /** Queues one evaluation (one per rollout, a repeat answers the first). Throws when the test set has no frozen version: checked before the rollout began. */
@@ -66,4 +109,83 @@ export class EvaluationStore {
       [rolloutId],
     );
   }
+
+  /** Ids that are not ended, oldest first, at most 100: each must have a worker. */
+  async unfinished(tx: EntityManager): Promise<string[]> {
+    const found = await rows<{ id: string }>(
+      tx,
+      `select id from evaluations where state in ('queued', 'running') order by created_at limit 100`,
+    );
+    return found.map(({ id }) => id);
+  }
+
+  /** Takes up an evaluation, for the first time or again after a crash; null when it has ended or was cancelled. */
+  async begin(tx: EntityManager, id: string): Promise<EvaluationRun | null> {
+    const begun = await touched(
+      tx,
+      `update evaluations set state = 'running', started_at = coalesce(started_at, clock_timestamp())
+       where id = $1 and state in ('queued', 'running') returning id`,
+      [id],
+    );
+    if (begun === 0) return null;
+    return await row<EvaluationRun>(
+      tx,
+      `select e.id, e.rollout_id as "rolloutId", e.model, ${versionRef('c')} as candidate,
+         case when b.id is null then null else ${versionRef('b')} end as baseline, e.test_set_version_id as "testSetVersionId", e.policy, e.planned,
+         (extract(epoch from clock_timestamp() - e.started_at) * 1000)::float8 as "runningMs"
+       from evaluations e join versions c on c.id = e.candidate_version_id left join versions b on b.id = e.baseline_version_id where e.id = $1`,
+      [id],
+    );
+  }
+
+  async stateOf(tx: EntityManager, id: string): Promise<EvaluationState | null> {
+    return (await row<{ state: EvaluationState }>(tx, 'select state from evaluations where id = $1', [id]))?.state ?? null;
+  }
+
+  /** Ends a running evaluation with its verdict; false when it had ended (cancelled, or finished by another worker). */
+  async complete(tx: EntityManager, id: string, answer: { readonly verdict: Verdict; readonly finding: unknown }): Promise<boolean> {
+    return (
+      (await touched(
+        tx,
+        `update evaluations set state = 'complete', verdict = $2, finding = $3, error = null, finished_at = clock_timestamp()
+         where id = $1 and state = 'running' returning id`,
+        [id, answer.verdict, json(answer.finding)],
+      )) === 1
+    );
+  }
+
+  /** Ends a running evaluation that could not be finished; false when it had ended. */
+  async fail(tx: EntityManager, id: string, error: string): Promise<boolean> {
+    return (
+      (await touched(
+        tx,
+        `update evaluations set state = 'failed', error = $2, finished_at = clock_timestamp()
+         where id = $1 and state in ('queued', 'running') returning id`,
+        [id, error],
+      )) === 1
+    );
+  }
+
+  async get(tx: EntityManager, id: string): Promise<EvaluationRow | null> {
+    return await row<EvaluationRow>(
+      tx,
+      `select e.id, e.rollout_id as "rolloutId", e.model, c.label as candidate, b.label as baseline, s.name as "testSet", v.number as "testSetNumber",
+         v.digest as "testSetDigest", e.policy, e.state, e.planned, done.candidate as "candidateDone", done.baseline as "baselineDone",
+         e.verdict, e.finding, e.error, ${epochMs('e.created_at')} as "createdAt", ${epochMs('e.started_at')} as "startedAt",
+         ${epochMs('e.finished_at')} as "finishedAt"
+       from evaluations e join versions c on c.id = e.candidate_version_id left join versions b on b.id = e.baseline_version_id
+         join test_set_versions v on v.id = e.test_set_version_id join test_sets s on s.id = v.test_set_id
+         cross join lateral (
+           select count(*) filter (where r.version_id = e.candidate_version_id)::int as candidate,
+             count(*) filter (where r.version_id = e.baseline_version_id)::int as baseline
+           from evaluation_results r where r.evaluation_id = e.id
+         ) done
+       where e.id = $1`,
+      [id],
+    );
+  }
+}
+
+function epochMs(column: string): string {
+  return `(extract(epoch from ${column}) * 1000)::float8`;
 }

@@ -6,6 +6,7 @@ export * from './database.js';
 export * from './deliveries.store.js';
 export * from './digest.js';
 export * from './embedded/supervisor.js';
+export * from './evaluation-results.store.js';
 export * from './evaluations.store.js';
 export * from './gateways.store.js';
 export * from './hook-receipts.store.js';
