@@ -4,7 +4,9 @@ import type { Clock, Ids } from '#libs/base';
 import { Database } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { CLOCK, EvaluatorSettings, IDS, LOG } from './core.js';
+import { Evaluator } from './evaluator.js';
 import { HealthApi } from './health.api.js';
+import { WorkQueue } from './work-queue.js';
 
 /** What the module cannot make itself. */
 export interface EvaluatorParts {
@@ -27,6 +29,8 @@ export class EvaluatorModule {
         { provide: LOG, useValue: log },
         { provide: CLOCK, useValue: clock },
         { provide: IDS, useValue: ids },
+        Evaluator,
+        WorkQueue,
       ],
     };
   }

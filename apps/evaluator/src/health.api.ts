@@ -2,10 +2,16 @@
 import { Controller, Get, Inject, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { Database } from '#libs/storage';
+import { WorkQueue } from './work-queue.js';
+
+const queueSilenceMs = 10_000;
 
 @Controller()
 export class HealthApi {
-  constructor(@Inject(Database) private readonly database: Database) {}
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(WorkQueue) private readonly queue: WorkQueue,
+  ) {}
 
   @Get('livez')
   livez(): { status: 'ok' } {
@@ -18,8 +24,10 @@ export class HealthApi {
       () => true,
       () => false,
     );
-    const checks = { database };
-    void reply.status(database ? 200 : 503);
-    return { status: database ? 'ok' : 'not ready', ...(verbose === undefined ? {} : { checks }) };
+    const { silentMs } = this.queue;
+    const checks = { database, queue: silentMs !== null && silentMs < queueSilenceMs };
+    const ready = checks.database && checks.queue;
+    void reply.status(ready ? 200 : 503);
+    return { status: ready ? 'ok' : 'not ready', ...(verbose === undefined ? {} : { checks }) };
   }
 }

@@ -8,6 +8,7 @@ import { openDatabase } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { EvaluatorSettings } from './core.js';
 import { EvaluatorModule } from './evaluator.module.js';
+import { WorkQueue } from './work-queue.js';
 
 export interface EvaluatorOptions {
   readonly databaseUrl: string;
@@ -59,6 +60,7 @@ export async function startEvaluator(options: EvaluatorOptions): Promise<Running
       abortOnError: false,
     });
     await app.listen(options.port, options.host);
+    await app.get(WorkQueue).start();
   } catch (error) {
     await app?.close();
     await database.close();
@@ -73,6 +75,7 @@ export async function startEvaluator(options: EvaluatorOptions): Promise<Running
     url,
     close: () => {
       closing ??= (async () => {
+        await running.get(WorkQueue).close();
         await running.close();
         await database.close();
       })();
