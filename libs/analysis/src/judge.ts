@@ -69,11 +69,11 @@ export function judge(input: JudgeInput): Judgement {
   const total = measured.length > 0 ? combine(logE, weights) : { logE: 0, share: {} };
   const guarded = guardsMet(input, epochs, counts);
   const alarmed = guarded && total.logE >= threshold;
-  const carrier = alarmed ? largestShare(total.share) : null;
+  const failing = alarmed ? failingChecks(logE, weights, threshold, total.share) : [];
   const findings = measured.map((one): Finding => {
     const { measured: looked, ...finding } = one;
     const proof = promotion.find((candidate) => candidate.check === one.check);
-    const verdict = one.check === carrier ? 'fail' : !looked ? 'unmeasured' : proof?.proven ? 'pass' : 'inconclusive';
+    const verdict = failing.includes(one.check) ? 'fail' : !looked ? 'unmeasured' : proof?.proven ? 'pass' : 'inconclusive';
     return { ...finding, logE: clamp(one.logE), verdict };
   });
   return {
@@ -139,6 +139,18 @@ function normalisedWeights(checks: CheckOptions, measured: readonly Measured[]):
   const own = (check: CheckName): number => (check in checks ? checks[check as keyof CheckOptions].weight : 0);
   const total = measured.reduce((sum, one) => sum + own(one.check), 0);
   return Object.fromEntries(measured.map((one) => [one.check, own(one.check) / total]));
+}
+
+/** Every check whose weighted e-value alone reaches the threshold; when only their average does, the one that carries most of it. */
+function failingChecks(
+  logE: Partial<Record<CheckName, number>>,
+  weights: Partial<Record<CheckName, number>>,
+  threshold: number,
+  share: Partial<Record<CheckName, number>>,
+): CheckName[] {
+  const alone = (Object.keys(logE) as CheckName[]).filter((check) => (logE[check] ?? 0) + Math.log(weights[check] ?? 0) >= threshold);
+  const largest = largestShare(share);
+  return alone.length > 0 ? alone : largest ? [largest] : [];
 }
 
 function largestShare(share: Partial<Record<CheckName, number>>): CheckName | null {

@@ -1,6 +1,6 @@
 // The decision: a pure function from a rollout and its evidence to a transition. Read it top to bottom: it is the order of judgment.
 
-import type { Finding } from '#libs/base';
+import type { CheckName, Finding } from '#libs/base';
 import { obey } from './command.js';
 import { held, moved } from './decision.js';
 import { isTerminal } from './graph.js';
@@ -50,12 +50,23 @@ function judgeHealth(rollout: Rollout, evidence: Evidence, now: number): Decisio
 /** Any check that fails takes the candidate back at once, without waiting for a bake, also during a pause. */
 function judgeEvidence(rollout: Rollout, evidence: Evidence, now: number): Decision | null {
   if (weightOf(rollout.phase, rollout.plan) === 0) return null;
-  const failed = evidence.findings.find((finding) => finding.verdict === 'fail');
+  const failed = nearestCause(evidence.findings);
   const { logE, threshold } = evidence.combined;
   if (!failed && logE < threshold) return null;
   const worst = failed ?? strongest(evidence.findings);
   const reason: Reason = { code: 'check.failed', ...(worst ? describe(worst, evidence) : { numbers: { logE, threshold } }) };
   return moved('rollback', { phase: 'rolledBack', at: now, reason }, reason, now);
+}
+
+/**
+ * Several checks often fail at once: a version that loops is long, therefore slow. The one nearest to the cause is named, so that whoever is
+ * on call looks in the right place.
+ */
+const causeOrder: readonly CheckName[] = ['engine', 'errors', 'entropy', 'length', 'quality', 'latency'];
+
+function nearestCause(findings: readonly Finding[]): Finding | undefined {
+  const failed = findings.filter((finding) => finding.verdict === 'fail');
+  return failed.toSorted((a, b) => causeOrder.indexOf(a.check) - causeOrder.indexOf(b.check))[0];
 }
 
 function strongest(findings: readonly Finding[]): Finding | undefined {
