@@ -29,10 +29,11 @@ export async function checkTarget(url: string, policy: AddressPolicy, resolve: R
   if (parsed.username || parsed.password) return invalid('It must not hold a user name or a password.');
   // The URL parser has turned 0x7f.1, 2130706433, 0177.0.0.1 and the like into plain addresses by now.
   const host = parsed.hostname.replace(/^\[(.*)\]$/, '$1');
-  const literal = isIP(host);
+  // RFC 6761: localhost is loopback by definition; what a resolver says about it does not matter.
+  const literal = isIP(host) ? host : /(^|\.)localhost\.?$/i.test(host) ? '127.0.0.1' : null;
   let addresses: readonly LookupAddress[];
   try {
-    addresses = literal ? [{ address: host, family: literal }] : await within(resolve(host), lookupLimitMs);
+    addresses = literal ? [{ address: literal, family: isIP(literal) }] : await within(resolve(host), lookupLimitMs);
   } catch (error) {
     return unresolvable(host, codeOf(error));
   }
