@@ -36,7 +36,7 @@ export class HooksApi {
     @Body() body: unknown,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<HookAnswer> {
-    const raw = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+    const raw = bytesOf(body);
     const secret = await this.sources.secretOf(this.database.manager, source);
     // The same words for a source that cannot exist and for one that was not set up.
     if (secret === null) {
@@ -54,4 +54,18 @@ export class HooksApi {
     if (done.repeated) void reply.status(200);
     return done.answer;
   }
+}
+
+/** The body as it was sent. Only JSON comes as bytes; what another parser took up is of another type. */
+function bytesOf(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  if (body === undefined || body === null) return Buffer.alloc(0);
+  return unwrap(
+    fail({
+      code: 'request.unsupported-media-type',
+      message: 'Hooks are read as JSON only.',
+      field: 'Content-Type',
+      remedy: 'Send application/json.',
+    }),
+  );
 }
