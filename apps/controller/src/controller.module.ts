@@ -6,6 +6,7 @@ import { Database } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { CommandsApi } from './api/commands.api.js';
 import { DeliveriesApi } from './api/deliveries.api.js';
+import { EvaluationsApi } from './api/evaluations.api.js';
 import { GatesApi } from './api/gates.api.js';
 import { GatewaysApi } from './api/gateways.api.js';
 import { HealthApi } from './api/health.api.js';
@@ -14,9 +15,11 @@ import { ModelsApi } from './api/models.api.js';
 import { RolloutsApi } from './api/rollouts.api.js';
 import { SessionApi } from './api/session.api.js';
 import { StreamApi } from './api/stream.api.js';
+import { TestSetsApi } from './api/test-sets.api.js';
 import { WebhookEndpointsApi } from './api/webhook-endpoints.api.js';
 import { AuthGuard } from './auth/auth.guard.js';
 import { CLOCK, ControllerSettings, IDS, LOG, RNG } from './core.js';
+import { EvaluationDesk } from './evaluation-desk.js';
 import { EvidenceGatherer } from './evidence.js';
 import { HookDesk } from './hooks/hook-desk.js';
 import { HooksApi } from './hooks/hooks.api.js';
@@ -43,6 +46,7 @@ export interface ControllerParts {
 const services = [
   Registry,
   RolloutDesk,
+  EvaluationDesk,
   EvidenceGatherer,
   Reconciler,
   Ticker,
@@ -73,6 +77,8 @@ export class ControllerModule {
         HookSourcesApi,
         WebhookEndpointsApi,
         DeliveriesApi,
+        TestSetsApi,
+        EvaluationsApi,
       ],
       providers: [
         { provide: Database, useValue: database },

@@ -1,4 +1,5 @@
 // Serin's own HTTP contract as zod schemas, shared by server, CLI and dashboard.
+export * from './evaluations.js';
 export * from './plan.js';
 export * from './resources.js';
 export * from './scopes.js';

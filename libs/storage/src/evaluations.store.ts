@@ -166,6 +166,18 @@ export class EvaluationStore {
     );
   }
 
+  /** Ends an evaluation that belongs to no rollout; false when it had ended or has one. */
+  async cancel(tx: EntityManager, id: string): Promise<boolean> {
+    return (
+      (await touched(
+        tx,
+        `update evaluations set state = 'cancelled', finished_at = clock_timestamp()
+         where id = $1 and rollout_id is null and state in ('queued', 'running') returning id`,
+        [id],
+      )) === 1
+    );
+  }
+
   async get(tx: EntityManager, id: string): Promise<EvaluationRow | null> {
     return await row<EvaluationRow>(
       tx,
