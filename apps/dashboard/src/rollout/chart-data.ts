@@ -1,6 +1,6 @@
 // Looks as the columns of a chart, and the part of the axis worth showing. Pure.
 import type { EvidenceResource, FindingResource } from '#libs/contract';
-import { count, effectText } from '../words/format.js';
+import { boundText, count, effectText } from '../words/format.js';
 
 export const chartChecks = ['entropy', 'length', 'errors', 'latency'] as const;
 export type ChartCheck = (typeof chartChecks)[number];
@@ -65,7 +65,7 @@ export function axisRange(series: Series): readonly [number, number] {
   return [Math.max(Math.min(bottom, lower), -reach), Math.min(Math.max(top, upper), reach)];
 }
 
-/** One point in words: "+7.1 % (+2.9 % .. +11.4 %)". */
+/** One point in words: "+7.1% (+2.9% .. +11.4%)". */
 export function pointText(series: Series, index: number): string {
   const effect = series.effect[index] ?? null;
   const interval = intervalText(series.lower[index] ?? null, series.upper[index] ?? null, series.unit);
@@ -73,14 +73,15 @@ export function pointText(series: Series, index: number): string {
   return interval === null ? effectText(effect, series.unit) : `${effectText(effect, series.unit)} (${interval})`;
 }
 
-/** "+2.9 % .. +11.4 %"; null when a bound is missing. */
+/** "+2.9% .. +11.4%"; null when a bound is missing. */
 export function intervalText(lower: number | null, upper: number | null, unit: FindingResource['unit']): string | null {
   return lower === null || upper === null ? null : `${effectText(lower, unit)} .. ${effectText(upper, unit)}`;
 }
 
-/** "+15 % / −15 %", one bound where there is one. */
+/** "±15%", "+33% / −25%", one bound where there is one. */
 export function marginText(marginUp: number | null, marginDown: number | null, unit: FindingResource['unit']): string {
-  const bounds = [marginUp, marginDown].flatMap((margin) => (margin === null ? [] : [effectText(margin, unit)]));
+  if (marginUp !== null && marginDown !== null && Math.abs(marginUp + marginDown) < 1e-9) return boundText(marginUp, unit, '±');
+  const bounds = [marginUp, marginDown].flatMap((margin) => (margin === null ? [] : [boundText(margin, unit)]));
   return bounds.length === 0 ? '–' : bounds.join(' / ');
 }
 

@@ -31,7 +31,7 @@ export function consequence(kind: CommandKind, { stable, candidate, weightPct, m
   switch (kind) {
     case 'rollback':
       return weightPct > 0
-        ? `${candidate.label} goes from ${share} of the traffic to 0 %; ${stable.label} answers everything. The rollout ends; a new one can be started at any time.`
+        ? `${candidate.label} goes from ${share} of the traffic to 0%; ${stable.label} answers everything. The rollout ends; a new one can be started at any time.`
         : `${candidate.label} takes no traffic and will not get any; ${stable.label} answers everything. The rollout ends; a new one can be started at any time.`;
     case 'pause':
       return `${candidate.label} stays at ${share} of the traffic until somebody resumes. Checks keep watching: a failing one still rolls back.`;
@@ -40,6 +40,6 @@ export function consequence(kind: CommandKind, { stable, candidate, weightPct, m
     case 'promote':
       return `${candidate.label} becomes the stable version of ${model} and answers everything, without waiting for the rest of the plan.`;
     case 'abort':
-      return `${candidate.label} goes to 0 % of the traffic and the rollout ends without a verdict on it. To say that it is bad, roll back.`;
+      return `${candidate.label} goes to 0% of the traffic and the rollout ends without a verdict on it. To say that it is bad, roll back.`;
   }
 }

@@ -1,6 +1,6 @@
 // The chart itself: effect line in its interval, margins as dashed lines with what is beyond them shaded, changes of weight as marks. Canvas only.
 import uPlot from 'uplot';
-import { effectText, timeOfDay } from '../words/format.js';
+import { boundText, timeOfDay } from '../words/format.js';
 import { axisRange, type Series } from './chart-data.js';
 
 export interface Mark {
@@ -15,7 +15,7 @@ export interface Shown {
   marks: readonly Mark[];
 }
 
-const height = 290;
+const height = 280;
 const fontPx = 12;
 
 interface Colours {
@@ -54,11 +54,12 @@ export function drawChart(host: HTMLElement, shown: Shown, onPoint: (index: numb
         y: { range: () => [...axisRange(shown.series)] as [number, number] },
       },
       axes: [
-        { ...axis, grid: { show: false }, values: (_chart, splits) => splits.map((at) => timeOfDay(at * 1000)), space: 90 },
+        { ...axis, grid: { show: false }, size: 32, values: (_chart, splits) => splits.map((at) => timeOfDay(at * 1000)), space: 90 },
         {
           ...axis,
           size: 64,
-          values: (_chart, splits) => splits.map((value) => (value === 0 ? '0' : shortEffect(value, shown.series.unit))),
+          values: (_chart, splits) =>
+            splits.map((value) => (value === 0 ? '0' : boundText(value, shown.series.unit).replace(' points', ' pt'))),
         },
       ],
       series: [
@@ -82,14 +83,6 @@ export function drawChart(host: HTMLElement, shown: Shown, onPoint: (index: numb
     columnsOf(shown.series),
     host,
   );
-}
-
-/** Axis labels have no room for words. */
-function shortEffect(value: number, unit: Series['unit']): string {
-  const text = effectText(value, unit)
-    .replace(' points', ' pt')
-    .replace(/\.0(?= )/, '');
-  return text.replace(/(\.\d)0(?= )/, '$1');
 }
 
 /** Our colours are `#rrggbb`. */
@@ -137,7 +130,7 @@ function drawMargins(chart: uPlot, series: Series, colours: Colours, font: strin
     ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y + (value >= 0 ? -4 : 4) * ratio);
   };
   horizontal(0, colours.dim, [], '');
-  for (const margin of marginsOf(series)) horizontal(margin, colours.bad, [6, 4], `margin ${effectText(margin, series.unit)}`);
+  for (const margin of marginsOf(series)) horizontal(margin, colours.bad, [6, 4], `margin ${boundText(margin, series.unit)}`);
   ctx.restore();
 }
 
@@ -150,6 +143,7 @@ function drawMarks(chart: uPlot, marks: readonly Mark[], colours: Colours, font:
   ctx.fillStyle = colours.ink;
   ctx.lineWidth = ratio;
   ctx.setLineDash([2 * ratio, 3 * ratio]);
+  ctx.textAlign = 'left';
   ctx.textBaseline = 'bottom';
   let freeFrom = Number.NEGATIVE_INFINITY;
   for (const { at, label } of marks) {

@@ -1,7 +1,7 @@
 // What stands between the candidate and its end: evidence for a rollback, the gate, and the proofs that a promotion needs.
 import type { EvidenceResource, RolloutResource } from '#libs/contract';
 import { Tag } from '../app/tag.js';
-import { effectText, signedPoints } from '../words/format.js';
+import { boundText, effectText } from '../words/format.js';
 import { checks, type Named, verdicts } from '../words/names.js';
 import { Card } from './card.js';
 import { intervalText } from './chart-data.js';
@@ -32,7 +32,7 @@ function Gate({ rollout, evidence }: { readonly rollout: RolloutResource; readon
       <p>
         Test set {policy.testSet}
         {gate.effect === null ? '' : `: ${effectText(gate.effect, 'points')} against ${rollout.stable.label}`}
-        {interval ? ` (${interval})` : ''}, margin {signedPoints(-Math.abs(policy.margin))}.
+        {interval ? ` (${interval})` : ''}, margin {boundText(-Math.abs(policy.margin), 'points')}.
       </p>
       <p>{gate.note}</p>
     </>
@@ -43,48 +43,47 @@ export function ProofCard({ rollout, evidence }: { readonly rollout: RolloutReso
   const gate = evidence?.gate ?? null;
   return (
     <Card title="Evidence">
-      <div className={classes['part']}>
-        <h3>
-          For a rollback, all checks together
-          <span className={classes['right']} />
-        </h3>
-        {evidence ? (
-          <>
-            <EvidenceBar logE={evidence.combined.logE} threshold={evidence.combined.threshold} />
-            <p>
-              At {evidence.combined.threshold.toFixed(2)} the candidate is taken back. A good candidate ever gets there in at most{' '}
-              {falseAlarms(rollout.plan)} of rollouts.
-            </p>
-          </>
-        ) : (
-          <p>None yet.</p>
-        )}
-      </div>
-      <div className={classes['part']} data-testid="gate">
-        <h3>
-          Gate
-          {gatePolicyOf(rollout.plan) ? <Tag named={verdicts[gate?.verdict ?? 'unmeasured']} label="Verdict" /> : null}
-        </h3>
-        <Gate rollout={rollout} evidence={evidence} />
-      </div>
-      <div className={classes['part']}>
-        <h3>For a promotion</h3>
-        {evidence && evidence.promotion.length > 0 ? (
-          <ul className={classes['proofs']}>
-            {evidence.promotion.map((proof) => (
-              <li key={proof.check} data-testid={`proof-${proof.check}`}>
-                <span>
-                  {checks[proof.check].word}
-                  <br />
-                  <EvidenceBar logE={proof.logE} threshold={proof.needed} />
-                </span>
-                <Tag named={proof.proven ? proven : unproven} />
-              </li>
-            ))}
-          </ul>
-        ) : (
-          <p>Each gating check must prove that the candidate is not worse than the margin. No proof has begun.</p>
-        )}
+      <div className={classes['parts']}>
+        <div className={classes['part']}>
+          <h3>For a rollback, all checks together</h3>
+          {evidence ? (
+            <>
+              <EvidenceBar logE={evidence.combined.logE} threshold={evidence.combined.threshold} />
+              <p>
+                At {evidence.combined.threshold.toFixed(2)} the candidate is taken back. A good candidate ever gets there in at most{' '}
+                {falseAlarms(rollout.plan)} of rollouts.
+              </p>
+            </>
+          ) : (
+            <p>None yet.</p>
+          )}
+        </div>
+        <div className={classes['part']} data-testid="gate">
+          <h3>
+            Gate
+            {gatePolicyOf(rollout.plan) ? <Tag named={verdicts[gate?.verdict ?? 'unmeasured']} label="Verdict" /> : null}
+          </h3>
+          <Gate rollout={rollout} evidence={evidence} />
+        </div>
+        <div className={classes['part']}>
+          <h3>For a promotion</h3>
+          {evidence && evidence.promotion.length > 0 ? (
+            <ul className={classes['proofs']}>
+              {evidence.promotion.map((proof) => (
+                <li key={proof.check} data-testid={`proof-${proof.check}`}>
+                  <span>
+                    {checks[proof.check].word}
+                    <br />
+                    <EvidenceBar logE={proof.logE} threshold={proof.needed} speaks="for" />
+                  </span>
+                  <Tag named={proof.proven ? proven : unproven} />
+                </li>
+              ))}
+            </ul>
+          ) : (
+            <p>Each gating check must prove that the candidate is not worse than the margin. No proof has begun.</p>
+          )}
+        </div>
       </div>
     </Card>
   );
@@ -92,5 +91,5 @@ export function ProofCard({ rollout, evidence }: { readonly rollout: RolloutReso
 
 function falseAlarms(plan: RolloutResource['plan']): string {
   const { alpha } = plan as { alpha?: unknown };
-  return typeof alpha === 'number' ? `${Number((alpha * 100).toFixed(3))} %` : 'a small share';
+  return typeof alpha === 'number' ? `${Number((alpha * 100).toFixed(3))}%` : 'a small share';
 }

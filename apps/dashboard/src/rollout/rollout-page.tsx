@@ -74,10 +74,10 @@ export function RolloutPage({ id, check }: { readonly id: string; readonly check
             <IntervalChart series={series} marks={marks} name={word} />
           </Card>
           <ChecksTable evidence={judged} shown={check} />
+          <ProofCard rollout={rollout} evidence={judged} />
         </div>
         <div className={classes['side']}>
           <TrafficCard rollout={rollout} newest={newest} events={events} />
-          <ProofCard rollout={rollout} evidence={judged} />
           <Timeline events={events} />
         </div>
       </div>

@@ -38,13 +38,13 @@ export function StateHead({
       <span className="unseen" role="status">
         {phases[rollout.phase].word}
       </span>
-      {moved ? (
-        <p className={classes['moved']} data-tone={moved.tone} data-testid="movement">
-          <SignMark sign={moved.tone === 'good' ? 'tick' : 'clock'} />
-          {moved.text}
-        </p>
-      ) : null}
       <div className={classes['actions']}>
+        {moved ? (
+          <p className={classes['moved']} data-tone={moved.tone} data-testid="movement">
+            <SignMark sign={moved.tone === 'good' ? 'tick' : 'clock'} />
+            {moved.text}
+          </p>
+        ) : null}
         <Actions rollout={rollout} proven={proven} />
         <span className={classes['push']} />
         <CopyButton text={() => incidentText(rollout, events, window.location.href)}>Copy for incident</CopyButton>

@@ -26,8 +26,8 @@ export function Timeline({ events }: { readonly events: readonly RolloutEventRes
               <div>
                 <p className={classes['text']}>{event.sentence}</p>
                 <p className={classes['meta']}>
-                  <Clock at={event.at} /> · <Age at={event.at} /> · {event.actor} · {weight(event.weightPct)} · generation{' '}
-                  {event.generation}
+                  <Clock at={event.at} /> · <Age at={event.at} /> · {event.actor} ·{' '}
+                  {weight(event.toPhase === 'promoted' ? 100 : event.weightPct)} · generation {event.generation}
                 </p>
               </div>
             </li>

@@ -1,13 +1,18 @@
 // Numbers and times as people read them. Pure: the present is an argument.
 
-/** Share as signed percent: 0.0712 -> "+7.1 %", 8.12 -> "+812 %", -0.03 -> "−3.0 %". */
+/** Share as signed percent, written as the server's sentences do: 0.0712 -> "+7.1%", 8.12 -> "+812%", -0.03 -> "−3.0%". */
 export function signedPercent(share: number): string {
-  return `${signed(share)} %`;
+  return `${signed(share)}%`;
 }
 
 /** Difference of shares as signed percentage points: 0.012 -> "+1.2 points". */
 export function signedPoints(share: number): string {
   return `${signed(share)} points`;
+}
+
+/** A bound that somebody chose, without the digits of a measurement: 0.15 -> "+15%"; with `sign` "±15%". */
+export function boundText(value: number, unit: 'ratio' | 'points', sign = value < 0 ? '−' : '+'): string {
+  return `${sign}${grouped(String(Number(Math.abs(value * 100).toFixed(2))))}${unit === 'points' ? ' points' : '%'}`;
 }
 
 /** By the unit of a finding. */
@@ -23,9 +28,9 @@ function signed(share: number): string {
   return `${share < 0 ? '−' : '+'}${grouped(text)}`;
 }
 
-/** Percent of traffic without needless digits: 12.5 -> "12.5 %", 50 -> "50 %". */
+/** Percent of traffic without needless digits: 12.5 -> "12.5%", 50 -> "50%". */
 export function weight(weightPct: number): string {
-  return `${Number(weightPct.toFixed(2))} %`;
+  return `${Number(weightPct.toFixed(2))}%`;
 }
 
 /** 12345 -> "12,345". */
