@@ -170,6 +170,8 @@ create table deliveries (
   id bigint generated always as identity primary key,
   outbox_id uuid not null references outbox (id),
   endpoint_id uuid not null references webhook_endpoints (id),
+  -- The message's subject once more: a delivery waits for earlier ones of it, which an index must answer.
+  subject text not null,
   state text not null default 'pending' check (state in ('pending', 'delivered', 'dead')),
   attempts integer not null default 0,
   next_attempt_at timestamptz not null default now(),
@@ -180,7 +182,10 @@ create table deliveries (
   created_at timestamptz not null default now(),
   unique (outbox_id, endpoint_id)
 );
-create index deliveries_due on deliveries (next_attempt_at) where state = 'pending';
+create index deliveries_due on deliveries (endpoint_id, next_attempt_at, id) where state = 'pending';
+create index deliveries_line on deliveries (endpoint_id, subject, id) where state = 'pending';
+create index deliveries_claimed on deliveries (endpoint_id, claimed_until) where state = 'pending' and claimed_until is not null;
+create index deliveries_by_endpoint on deliveries (endpoint_id, id);
 
 create table hook_sources (
   name text primary key,

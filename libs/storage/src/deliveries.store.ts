@@ -59,13 +59,15 @@ export class DeliveryStore {
     tx: EntityManager,
     { leaseMs, limit, exceptEndpoints }: { leaseMs: number; limit: number; exceptEndpoints: readonly string[] },
   ): Promise<ClaimedDelivery[]> {
-    // `no key update`: a decision that writes deliveries for this endpoint must never wait for us.
+    // `no key update`: a decision that writes deliveries for this endpoint must never wait for us. `now()` and not the running clock, which no
+    // index can be searched by: a day of backlog at one endpoint must not slow the others down.
     const endpoints = await rows<{ id: string }>(
       tx,
       `select e.id from webhook_endpoints e
        where e.disabled_at is null and e.id <> all($1::uuid[])
-         and exists (select 1 from deliveries d where d.endpoint_id = e.id and d.state = 'pending' and d.next_attempt_at <= clock_timestamp())
-         and not exists (select 1 from deliveries c where c.endpoint_id = e.id and c.state = 'pending' and c.claimed_until > clock_timestamp())
+         and exists (select 1 from deliveries d where d.endpoint_id = e.id and d.state = 'pending' and d.next_attempt_at <= now())
+         and not exists (select 1 from deliveries c
+           where c.endpoint_id = e.id and c.state = 'pending' and c.claimed_until is not null and c.claimed_until > now())
        order by random() limit $2 for no key update of e skip locked`,
       [[...exceptEndpoints], limit],
     );
@@ -74,12 +76,12 @@ export class DeliveryStore {
       tx,
       `with next as (
          select head.id from unnest($1::uuid[]) as free (endpoint_id) cross join lateral (
-           select d.id from deliveries d join outbox o on o.id = d.outbox_id
-           where d.endpoint_id = free.endpoint_id and d.state = 'pending' and d.next_attempt_at <= clock_timestamp()
+           select d.id from deliveries d
+           where d.endpoint_id = free.endpoint_id and d.state = 'pending' and d.next_attempt_at <= now()
              and not exists (select 1 from deliveries c
-               where c.endpoint_id = free.endpoint_id and c.state = 'pending' and c.claimed_until > clock_timestamp())
-             and not exists (select 1 from deliveries p join outbox q on q.id = p.outbox_id
-               where p.endpoint_id = free.endpoint_id and p.state = 'pending' and p.id < d.id and q.subject = o.subject)
+               where c.endpoint_id = free.endpoint_id and c.state = 'pending' and c.claimed_until is not null and c.claimed_until > now())
+             and not exists (select 1 from deliveries p
+               where p.endpoint_id = free.endpoint_id and p.state = 'pending' and p.subject = d.subject and p.id < d.id)
            order by d.next_attempt_at, d.id limit 1) head)
        update deliveries d set attempts = d.attempts + 1, claimed_until = clock_timestamp() + $2 * interval '1 millisecond'
        from next, outbox o, webhook_endpoints e

@@ -17,9 +17,9 @@ export class OutboxStore {
   async append(tx: EntityManager, message: OutboxMessage): Promise<string> {
     const id = await this.add(tx, message);
     await tx.query(
-      `insert into deliveries (outbox_id, endpoint_id) select $1, id from webhook_endpoints
-       where disabled_at is null and (event_types = '{}' or $2 = any(event_types))`,
-      [id, message.type],
+      `insert into deliveries (outbox_id, subject, endpoint_id) select $1, $2, id from webhook_endpoints
+       where disabled_at is null and (event_types = '{}' or $3 = any(event_types))`,
+      [id, message.subject, message.type],
     );
     await tx.query('select pg_notify($1, $2)', [outboxChannel, id]);
     return id;
@@ -28,7 +28,7 @@ export class OutboxStore {
   /** Appends the message for one endpoint only, whatever types that one wants. Returns the message's id. */
   async appendFor(tx: EntityManager, endpointId: string, message: OutboxMessage): Promise<string> {
     const id = await this.add(tx, message);
-    await tx.query('insert into deliveries (outbox_id, endpoint_id) values ($1, $2)', [id, endpointId]);
+    await tx.query('insert into deliveries (outbox_id, subject, endpoint_id) values ($1, $2, $3)', [id, message.subject, endpointId]);
     await tx.query('select pg_notify($1, $2)', [outboxChannel, id]);
     return id;
   }
