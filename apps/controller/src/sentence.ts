@@ -139,7 +139,7 @@ export function eventSentence(told: Told, subject: Subject): string {
     case 'gate':
       return `Gate started: ${cause}.`;
     case 'start':
-      return `Started: ${candidate} takes ${weightText(told.weight)} of the traffic beside ${stable}.`;
+      return `Started: ${gateText(told, subject)}${candidate} takes ${weightText(told.weight)} of the traffic beside ${stable}.`;
     case 'advance':
       return `Advanced to ${weightText(told.weight)} for ${candidate}: ${cause}.`;
     case 'bake':
@@ -157,6 +157,16 @@ export function eventSentence(told: Told, subject: Subject): string {
     case 'hold':
       return `Nothing changed: ${cause}.`;
   }
+}
+
+/** What the gate found, before the version that passed it is named. Nothing for a plan without one. */
+function gateText({ evidence }: Told, { stable, plan }: Subject): string {
+  const gate = evidence?.gate;
+  if (!gate || gate.verdict !== 'pass') return '';
+  const points = (share: number): string => `${signedPct(share).slice(0, -1)} points`;
+  const bounds = gate.lower !== null && gate.upper !== null ? ` (${points(gate.lower)} .. ${points(gate.upper)})` : '';
+  const found = gate.effect === null ? '' : `, quality ${points(gate.effect)}${bounds} against ${stable}`;
+  return `gate passed on test set ${plan.gate?.testSet ?? ''}${found}; `;
 }
 
 /** " 4 s after the step began": how long the candidate stood at its last weight. Silent when it took no traffic. */

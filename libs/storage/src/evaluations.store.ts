@@ -102,6 +102,17 @@ export class EvaluationStore {
     };
   }
 
+  /** How far the evaluation of a rollout's gate is, in answers of both versions; null when there is none. */
+  async progressOf(tx: EntityManager, rolloutId: string): Promise<{ id: string; planned: number; done: number } | null> {
+    return await row(
+      tx,
+      `select e.id, e.planned * (case when e.baseline_version_id is null then 1 else 2 end) as planned,
+         (select count(*) from evaluation_results r where r.evaluation_id = e.id)::int as done
+       from evaluations e where e.rollout_id = $1`,
+      [rolloutId],
+    );
+  }
+
   /** Ends an evaluation that nobody waits for any more. */
   async cancelForRollout(tx: EntityManager, rolloutId: string): Promise<void> {
     await tx.query(

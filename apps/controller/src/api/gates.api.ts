@@ -32,13 +32,18 @@ export class GatesApi {
     const record = z.uuid().safeParse(id).success ? await this.rollouts.get(this.database.manager, id) : null;
     if (!record) unwrap(rolloutUnknown(id));
     const gate = record?.plan.gate ? await this.evaluations.gateOf(this.database.manager, id) : null;
+    const progress = gate ? null : await this.evaluations.progressOf(this.database.manager, id);
     const answer = gate ?? {
       verdict: 'unmeasured' as const,
-      note: record?.plan.gate ? 'The evaluation has not finished.' : 'The plan of this rollout has no gate.',
+      note: !record?.plan.gate
+        ? 'The plan of this rollout has no gate.'
+        : progress
+          ? `The evaluation is running: ${progress.done} of ${progress.planned} answers.`
+          : 'The evaluation has not begun.',
       effect: null,
       lower: null,
       upper: null,
-      evaluationId: null,
+      evaluationId: progress?.id ?? null,
     };
     void reply.status(answer.verdict === 'pass' ? 200 : 412);
     return { rolloutId: id, ...answer };

@@ -8,6 +8,14 @@ const patienceMs = 60_000;
 
 export class AdminError extends Error {
   override readonly name = 'AdminError';
+  constructor(
+    message: string,
+    /** HTTP status and body of the refusal; 0 when there was no answer. */
+    readonly status = 0,
+    readonly body = '',
+  ) {
+    super(message);
+  }
 }
 
 /** Calls to the admin API. Connection failures and 5xx are repeated for a minute (every write here is idempotent); other refusals throw AdminError. */
@@ -63,6 +71,16 @@ export class Admin {
     return answer.items.toSorted((a, b) => b.at - a.at)[0] ?? null;
   }
 
+  /** What the gate says so far. 412 is an answer here: not passed yet. */
+  async gateNote(id: string): Promise<string> {
+    try {
+      return (await this.call<{ note: string }>('GET', `/api/v1/gates/${id}`)).note;
+    } catch (error) {
+      if (!(error instanceof AdminError) || error.status !== 412) throw error;
+      return (JSON.parse(error.body) as { note: string }).note;
+    }
+  }
+
   async gateways(): Promise<GatewayResource[]> {
     return (await this.call<{ items: GatewayResource[] }>('GET', '/api/v1/gateways')).items;
   }
@@ -76,7 +94,7 @@ export class Admin {
         const text = await response.text();
         if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
         trouble = `${method} ${path}: HTTP ${response.status} ${text.slice(0, 500)}`;
-        if (response.status < 500 && response.status !== 429) throw new AdminError(trouble);
+        if (response.status < 500 && response.status !== 429) throw new AdminError(trouble, response.status, text);
       } catch (cause) {
         if (cause instanceof AdminError) throw cause;
         trouble = `${method} ${path}: ${cause instanceof Error ? cause.message : String(cause)}`;

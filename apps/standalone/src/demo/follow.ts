@@ -84,6 +84,7 @@ async function untilEnded(
 }
 
 async function progressOf(admin: Admin, rollout: RolloutResource): Promise<string> {
+  if (rollout.phase === 'gating') return `... gating: ${await admin.gateNote(rollout.id)}`;
   const evidence = await admin.newestEvidence(rollout.id);
   return evidence ? `... ${rollout.phase}: ${measured(evidence)}` : `... ${rollout.sentence}`;
 }

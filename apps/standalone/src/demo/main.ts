@@ -40,7 +40,14 @@ async function main(): Promise<number> {
   await rm(dataDir, { recursive: true, force: true });
   await mkdir(dataDir, { recursive: true });
 
-  const stage = await setStage(dataDir, story);
+  let stage: Stage;
+  try {
+    stage = await setStage(dataDir, story);
+  } catch (error) {
+    story.say(`The stage could not be set: ${error instanceof Error ? error.message : String(error)}`, 'red');
+    story.detail(`logs: ${dataDir}`);
+    return 1;
+  }
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => {
     stopping ??= stage.close();
