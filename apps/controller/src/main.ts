@@ -1,6 +1,7 @@
 // `nest start controller`: reads the environment, starts, and drains on SIGTERM.
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { isNetwork } from '#libs/alerts';
 import { ConfigError, readEnv } from '#libs/config';
 import { openDatabase } from '#libs/storage';
 import { createLog } from '#libs/telemetry';
@@ -12,7 +13,16 @@ const schema = z.object({
   SERIN_CONTROLLER_PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   SERIN_CONTROLLER_URL: z.url({ protocol: /^https?$/ }).optional(),
   SERIN_SECRET_KEY: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits (openssl rand -hex 32)'),
-  SERIN_WEBHOOK_ALLOW_CIDRS: z.string().optional(),
+  SERIN_WEBHOOK_ALLOW_CIDRS: z
+    .string()
+    .default('')
+    .transform((list) =>
+      list
+        .split(',')
+        .map((cidr) => cidr.trim())
+        .filter((cidr) => cidr !== ''),
+    )
+    .refine((cidrs) => cidrs.every(isNetwork), 'must be networks such as 10.0.0.0/8, separated by commas'),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -32,7 +42,7 @@ async function main(): Promise<void> {
     publicUrl: env.SERIN_CONTROLLER_URL,
     dashboardDir: fileURLToPath(new URL('../../dashboard', import.meta.url)),
     secretKey: env.SERIN_SECRET_KEY,
-    webhookAllowCidrs: env.SERIN_WEBHOOK_ALLOW_CIDRS?.split(',').map((cidr) => cidr.trim()),
+    webhookAllowCidrs: env.SERIN_WEBHOOK_ALLOW_CIDRS,
     log,
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

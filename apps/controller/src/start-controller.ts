@@ -61,7 +61,8 @@ export async function startController(options: ControllerOptions): Promise<Runni
     publicUrl: (options.publicUrl ?? `http://${options.host}:${options.port}`).replace(/\/+$/, ''),
     dashboardDir: options.dashboardDir,
     secretKey: options.secretKey,
-    webhookAllowCidrs: options.webhookAllowCidrs ?? [],
+    // An empty variable is no network, and no reason to stay down.
+    webhookAllowCidrs: (options.webhookAllowCidrs ?? []).filter((cidr) => cidr !== ''),
   });
   let app: NestFastifyApplication | null = null;
   try {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AddressPolicy } from './address-policy.js';
+import { AddressPolicy, isNetwork } from './address-policy.js';
 
 const strict = new AddressPolicy([]);
 const passes = (policy: AddressPolicy, address: string, port = 443) => policy.check(address, port).ok;
@@ -103,6 +103,7 @@ describe('with allowed networks', () => {
   it.each(['10.0.0.0/33', 'fd00::/129', '10.0.0/8', 'localhost', '10.0.0.0/8/8', '10.0.0.0/', '10.0.0.0/-1', 'fe80::1%eth0/64', ''])(
     'cannot be made with %j',
     (cidr) => {
+      expect(isNetwork(cidr)).toBe(false);
       expect(() => new AddressPolicy([cidr])).toThrow(TypeError);
     },
   );

@@ -31,17 +31,33 @@ const metadataV6 = ['fd00:ec2::254', 'fd00:ec2::23', 'fd20:ce::254'];
 const lowestOpenPort = 1024;
 const webPorts = new Set([80, 443]);
 
+interface Network {
+  readonly address: string;
+  readonly bits: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+/** `10.0.0.0/8`, `fd00::/8` or a single address; null for anything else. */
+function networkOf(cidr: string): Network | null {
+  const [address = '', bits, ...rest] = cidr.split('/');
+  const version = isIP(address);
+  const size = version === 4 ? 32 : 128;
+  const length = bits === undefined ? size : /^\d{1,3}$/.test(bits) ? Number(bits) : -1;
+  if (version === 0 || rest.length > 0 || length < 0 || length > size || address.includes('%')) return null;
+  return { address, bits: length, family: version === 4 ? 'ipv4' : 'ipv6' };
+}
+
+/** True for what `AddressPolicy` takes as a network. */
+export function isNetwork(cidr: string): boolean {
+  return networkOf(cidr) !== null;
+}
+
 function listOf(cidrs: readonly string[]): BlockList {
   const list = new BlockList();
   for (const cidr of cidrs) {
-    const [address = '', bits, ...rest] = cidr.split('/');
-    const version = isIP(address);
-    const size = version === 4 ? 32 : 128;
-    const length = bits === undefined ? size : /^\d{1,3}$/.test(bits) ? Number(bits) : -1;
-    if (version === 0 || rest.length > 0 || length < 0 || length > size || address.includes('%')) {
-      throw new TypeError(`${JSON.stringify(cidr)} is not a network such as 10.0.0.0/8 or fd00::/8`);
-    }
-    list.addSubnet(address, length, version === 4 ? 'ipv4' : 'ipv6');
+    const network = networkOf(cidr);
+    if (!network) throw new TypeError(`${JSON.stringify(cidr)} is not a network such as 10.0.0.0/8 or fd00::/8`);
+    list.addSubnet(network.address, network.bits, network.family);
   }
   return list;
 }
