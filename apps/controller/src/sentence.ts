@@ -162,7 +162,7 @@ export function eventSentence(told: Told, subject: Subject): string {
 /** What the gate found, before the version that passed it is named. Nothing for a plan without one. */
 function gateText({ evidence }: Told, { stable, plan }: Subject): string {
   const gate = evidence?.gate;
-  if (!gate || gate.verdict !== 'pass') return '';
+  if (gate?.verdict !== 'pass') return '';
   const points = (share: number): string => `${signedPct(share).slice(0, -1)} points`;
   const bounds = gate.lower !== null && gate.upper !== null ? ` (${points(gate.lower)} .. ${points(gate.upper)})` : '';
   const found = gate.effect === null ? '' : `, quality ${points(gate.effect)}${bounds} against ${stable}`;
