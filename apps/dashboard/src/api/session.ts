@@ -25,8 +25,9 @@ export async function signIn(apiKey: string): Promise<Session> {
 
 export async function signOut(client: QueryClient): Promise<void> {
   await call('/session', { method: 'DELETE' });
-  client.clear();
   client.setQueryData(sessionKey, null);
+  // What this person saw is not for the next one.
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionKey[0] });
 }
 
 /** Null when nobody is signed in. */

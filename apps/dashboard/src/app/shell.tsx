@@ -53,7 +53,7 @@ export function Shell({ session }: { readonly session: Session }) {
               <span className={classes['dot']} aria-hidden="true" />
               {words[live.state]}
             </span>
-            <span className={classes['who']}>{session.name}</span>
+            <span className={classes['who']}>{session.name.replace(/^key:/, '')}</span>
             <SchemeSwitch />
             <Button variant="default" size="compact-sm" onClick={() => void signOut(client).catch(() => client.invalidateQueries())}>
               Sign out

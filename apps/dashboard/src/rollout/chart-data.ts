@@ -48,21 +48,29 @@ export function toSeries(looks: readonly EvidenceResource[], check: FindingResou
 }
 
 /**
- * Range of the vertical axis: margins and effects always, and of the interval what the later half of the looks needs, at most four times what must be
- * seen: the first intervals are so wide that they would flatten everything that follows. Wide ones leave the picture, which is what they mean.
+ * Range of the vertical axis: the margins, the effects and intervals of the later half of the looks, and of the earlier ones as much as fits into twice
+ * that. The first intervals are so wide, and the first effects so wild, that they would flatten everything that follows: they leave the picture.
  */
-export function axisRange(series: Series): readonly [number, number] {
-  const margins = [series.marginUp, series.marginDown].flatMap((margin) => (margin === null ? [] : [Math.abs(margin)]));
-  const effects = series.effect.flatMap((effect) => (effect === null ? [] : [effect]));
-  const marginUp = series.marginUp ?? Math.max(0.01, ...margins);
-  const marginDown = series.marginDown ?? -marginUp / 2;
-  const top = Math.max(marginUp * 1.6, ...effects.map((effect) => effect * 1.15), 0);
-  const bottom = Math.min(marginDown * 1.6, ...effects.map((effect) => effect * 1.15), 0);
-  const late = Math.floor(series.at.length / 2);
-  const reach = Math.max(top, -bottom) * 4;
-  const upper = Math.max(...series.upper.slice(late).map((value) => value ?? 0), 0) * 1.05;
-  const lower = Math.min(...series.lower.slice(late).map((value) => value ?? 0), 0) * 1.05;
-  return [Math.max(Math.min(bottom, lower), -reach), Math.min(Math.max(top, upper), reach)];
+export function axisRange({ marginUp, marginDown, at, effect, lower, upper }: Series): readonly [number, number] {
+  const known = (values: readonly (number | null)[]): number[] => values.flatMap((value) => (value === null ? [] : [value]));
+  const up = marginUp ?? Math.abs(marginDown ?? 0.01);
+  const down = marginDown ?? -up / 2;
+  const late = Math.floor(at.length / 2);
+  const seen = known(effect.slice(late));
+  const top = Math.max(up * 1.6, ...seen.map((value) => value * 1.15));
+  const bottom = Math.min(down * 1.6, ...seen.map((value) => value * 1.15));
+  const reach = Math.max(top, -bottom);
+  const highest = Math.max(
+    top,
+    ...known(upper.slice(late)).map((value) => value * 1.05),
+    ...known(effect).map((value) => Math.min(value * 1.15, reach * 2)),
+  );
+  const lowest = Math.min(
+    bottom,
+    ...known(lower.slice(late)).map((value) => value * 1.05),
+    ...known(effect).map((value) => Math.max(value * 1.15, -reach * 2)),
+  );
+  return [Math.max(lowest, -reach * 4), Math.min(highest, reach * 4)];
 }
 
 /** One point in words: "+7.1% (+2.9% .. +11.4%)". */

@@ -66,7 +66,7 @@ export function drawChart(host: HTMLElement, shown: Shown, onPoint: (index: numb
         {},
         { stroke: 'transparent', points: { show: false } },
         { stroke: 'transparent', points: { show: false } },
-        { stroke: colours.calm, width: 2.25, points: { show: shown.series.measured < 3, size: 6, fill: colours.calm } },
+        { stroke: colours.calm, width: 2.25, points: { show: () => shown.series.measured < 3, size: 6, fill: colours.calm } },
       ],
       bands: [{ series: [1, 2], fill: withAlpha(colours.calm, 0.2) }],
       hooks: {
