@@ -55,6 +55,8 @@ const level = 0.9;
 const worseAlpha = 0.05;
 const detectability = { alpha: 0.05, power: 0.8, sides: 2 } as const;
 const mostSlices = 32;
+/** With fewer flips than this no run reaches significance with that power, so none can be called detectable. */
+const leastFlips = 8;
 
 /**
  * Pass: the lower bound is above -margin. Fail: the upper bound is below -margin, or the loss is beyond the margin and significantly a loss.
@@ -89,7 +91,7 @@ export function judgeGate(cases: readonly ComparedCase[], rule: GateRule): GateF
     effect,
     lower: bounds.lower,
     upper: bounds.upper,
-    detectable: detectableRate(n, Math.max(1, strict.better + strict.worse) / n, detectability),
+    detectable: detectableRate(n, Math.min(n, Math.max(leastFlips, strict.better + strict.worse)) / n, detectability),
     candidatePassRate: countOf(run, 'candidate', 'passed') / n,
     baselinePassRate: countOf(run, 'baseline', 'passed') / n,
     pWorse: exactMcNemarWorse(strict),
