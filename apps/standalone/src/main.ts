@@ -65,7 +65,8 @@ async function start(settings: Settings, log: Log, closers: Closer[]): Promise<s
   closers.push(async () => await evaluator.close());
   return [
     `gateway     ${gateway.url}/v1`,
-    `dashboard   ${controller.url}/#key=${credentials.adminKey}`,
+    // Only for the person at the terminal: where output is kept, a key must not be kept with it.
+    `dashboard   ${controller.url}/${process.stdout.isTTY ? `#key=${credentials.adminKey}` : '   (sign in with the admin key)'}`,
     `models in   ${modelRoots.join(', ')}`,
     `admin key   ${join(settings.dataDir, 'admin-key')}${credentials.firstStart ? ' (just made)' : ''}`,
   ];
