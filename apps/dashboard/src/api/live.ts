@@ -1,6 +1,7 @@
 // The one open stream of the page: lays its messages over the fetched data, says whether it is alive, and comes back by itself.
 import type { InfiniteData, QueryClient } from '@tanstack/react-query';
 import type { EvidenceResource, RolloutEventResource, RolloutResource } from '#libs/contract';
+import { ApiError } from './client.js';
 import { newer, withEvent, withEvidence, withRollout } from './merge.js';
 import { keys, type Page } from './rollouts.js';
 import { sessionKey } from './session.js';
@@ -16,6 +17,7 @@ export class LiveStream {
   private current: LiveState = { state: 'connecting' };
   private source: EventSource | null = null;
   private timer: ReturnType<typeof setTimeout> | null = null;
+  private unwatch: (() => void) | null = null;
   private waitMs = firstWaitMs;
   private readonly listeners = new Set<() => void>();
 
@@ -30,6 +32,7 @@ export class LiveStream {
 
   open(): void {
     this.close();
+    this.unwatch = this.watchQueries();
     const source = new EventSource('/api/v1/stream');
     this.source = source;
     source.onopen = () => this.opened();
@@ -43,10 +46,24 @@ export class LiveStream {
   }
 
   close(): void {
+    this.unwatch?.();
+    this.unwatch = null;
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     this.source?.close();
     this.source = null;
+  }
+
+  /** A connection that died without a word (a laptop that slept, a cut line) stays open to EventSource; the fetches between notice it. */
+  private watchQueries(): () => void {
+    return this.client.getQueryCache().subscribe((event) => {
+      if (event.type !== 'updated' || this.current.state !== 'live') return;
+      const { action } = event;
+      if (action.type !== 'failed' && action.type !== 'error') return;
+      if (!(action.error instanceof ApiError) || action.error.problem.status !== 0) return;
+      this.become({ state: 'lost', since: Date.now() });
+      this.open();
+    });
   }
 
   private opened(): void {
