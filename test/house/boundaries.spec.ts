@@ -67,7 +67,12 @@ describe('the compiler refuses', () => {
 
 describe('lint refuses', () => {
   const faults: [string, string, string, RegExp][] = [
-    ['a relative path into another part', 'apps/gateway/src/planted.ts', "export * from '../../../libs/base/src/clock.js';\n", /noRestrictedImports/],
+    [
+      'a relative path into another part',
+      'apps/gateway/src/planted.ts',
+      "export * from '../../../libs/base/src/clock.js';\n",
+      /noRestrictedImports/,
+    ],
     ['a file system in a pure part', 'libs/rollout/src/planted.ts', "export * from 'node:fs';\n", /noNodejsModules/],
     ['a framework in a pure part', 'libs/analysis/src/planted.ts', "export * from '@nestjs/common';\n", /noRestrictedImports/],
     ['another part in a pure part', 'libs/scoring/src/planted.ts', "export * from '#libs/analysis';\n", /noRestrictedImports/],
