@@ -60,10 +60,10 @@ export class Evaluator implements OnModuleDestroy {
       if (ended) log.info({ verdict: finding.verdict, note: finding.note }, 'evaluation complete');
       return ended ? 'complete' : 'gone';
     } catch (error) {
-      const cause: unknown = watch.signal.aborted ? watch.signal.reason : error;
+      const cause = causeOf(watch.signal.aborted ? watch.signal.reason : error);
       if (cause instanceof RunStopped) return 'gone';
       if (!(cause instanceof RunFailed)) throw error;
-      log.warn({ reason: cause.message }, 'evaluation failed');
+      log.warn({ reason: cause.message, err: cause.cause }, 'evaluation failed');
       await this.giveUp(run, cause.message);
       return 'failed';
     } finally {
@@ -127,6 +127,12 @@ export class Evaluator implements OnModuleDestroy {
       else if (this.clock.monotonicMs() > giveUpAtMs) stop.abort(new RunFailed(`not finished within ${runLimitMs / 3_600_000} hours`));
     }
   }
+}
+
+/** A fault of our own will be there at every try: it ends the run, where a lost database would only interrupt it. */
+function causeOf(error: unknown): unknown {
+  const ours = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return ours ? new RunFailed(`the evaluator failed: ${error.message}`, { cause: error }) : error;
 }
 
 function judge(run: EvaluationRun, cases: readonly { idx: number; testCase: TestCase }[], marks: readonly ResultMark[]): GateFinding {

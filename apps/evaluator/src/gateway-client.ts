@@ -69,7 +69,10 @@ export class GatewayClient {
     } catch (error) {
       signal.throwIfAborted();
       if (deadline.aborted) return { kind: 'failed', reason: `no answer within ${requestLimitMs / 1000} s` };
-      return { kind: 'later', reason: `the gateway cannot be reached: ${causeOf(error)}`, retryAfterMs: null };
+      const cause = causeOf(error);
+      if (cause === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
+        return { kind: 'refused', reason: `the answer is longer than ${longestAnswerBytes} bytes` };
+      return { kind: 'later', reason: `the gateway cannot be reached: ${cause}`, retryAfterMs: null };
     }
   }
 

@@ -62,6 +62,7 @@ export async function startEvaluator(options: EvaluatorOptions): Promise<Running
     await app.listen(options.port, options.host);
     await app.get(WorkQueue).start();
   } catch (error) {
+    await app?.get(WorkQueue).close();
     await app?.close();
     await database.close();
     throw error;

@@ -44,6 +44,7 @@ describe('a test set of JSON lines', () => {
 describe('a bad line is named with its field and the remedy', () => {
   it.each([
     ['not JSON', '{"id": ', 'line.2', /is not JSON/],
+    ['text that is not UTF-8', '{"id": "caf\uFFFD"}', 'line.2', /is not UTF-8/],
     ['no object', '[1]', 'line.2', /must be a JSON object/],
     ['an unknown field', { ...good, answer: '2' }, 'line.2.answer', /not a known field/],
     ['no id', { ...good, id: undefined }, 'line.2.id', /must be a string and is missing/],

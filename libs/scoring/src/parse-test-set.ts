@@ -76,6 +76,10 @@ function readCase(line: string): TestCase {
   if (line.length > testSetLimits.lineCharacters) {
     throw new BadField('the line', `has ${line.length} characters`, `At most ${testSetLimits.lineCharacters} are allowed.`);
   }
+  // What a decoder puts where bytes are no UTF-8: the case would be frozen with other text than was written.
+  if (line.includes('\uFFFD')) {
+    throw new BadField('the line', 'is not UTF-8', 'Save the file as UTF-8; to mean the character U+FFFD itself, escape it.');
+  }
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);

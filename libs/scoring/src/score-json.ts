@@ -9,15 +9,21 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Deep equality of two parsed JSON values. */
-export function jsonEqual(a: unknown, b: unknown): boolean {
+/** An answer nested deeper is no answer; recursing into it would end the process's stack. */
+const deepest = 200;
+
+/** Deep equality of two parsed JSON values; false when they are nested more than 200 levels. */
+export function jsonEqual(a: unknown, b: unknown, depth = 0): boolean {
   if (a === b) return true;
+  if (depth > deepest) return false;
   if (a === null || b === null || typeof a !== 'object' || typeof b !== 'object' || Array.isArray(a) !== Array.isArray(b)) return false;
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => jsonEqual(item, b[index]));
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => jsonEqual(item, b[index], depth + 1));
   const keys = Object.keys(a);
   return (
     keys.length === Object.keys(b).length &&
-    keys.every((key) => Object.hasOwn(b, key) && jsonEqual((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
+    keys.every(
+      (key) => Object.hasOwn(b, key) && jsonEqual((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], depth + 1),
+    )
   );
 }
 

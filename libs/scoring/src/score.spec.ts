@@ -56,6 +56,11 @@ describe('json', () => {
     expect(passes('{"a":null}', '{}', { type: 'json' })).toBe(false);
   });
 
+  it('survives values nested without end', () => {
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    expect(passes(deep, deep, { type: 'json' })).toBe(false);
+  });
+
   it('counts equal fields and passes on all of the named', () => {
     const scoring: Scoring = { type: 'json-fields', fields: ['order', 'date'] };
     const expected = '{"order":"A1","date":"2026-01-02","amount":"9"}';

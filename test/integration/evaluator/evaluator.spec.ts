@@ -122,6 +122,36 @@ describe('trouble on the way', () => {
     expect(fake.countOf('v2')).toBe(100);
   });
 
+  it('tries again when the engine fails or does not answer in time, and gives the case up after four tries', async () => {
+    const scene = await setScene(db.database, 100);
+    const { url } = await gateway((asked, repeats) => {
+      if (asked.version === 'v2' && numberOf(asked) === 1) return repeats < 2 ? { status: 502, code: 'engine_failed' } : right(asked);
+      if (asked.version === 'v2' && numberOf(asked) === 2) return 'hang';
+      return right(asked);
+    });
+    await evaluator(url, { requestLimitMs: 300 });
+    const row = await until(db.database, await queue(db.database, scene, { margin: 0.1 }));
+    expect(row).toMatchObject({ state: 'complete', finding: { candidateErrors: 1, worse: 1 } });
+    const [mended, lost] = await new EvaluationResultStore().cases(db.database.manager, row.id, { after: 0, limit: 2, flipped: false });
+    expect(mended).toMatchObject({ candidate: { outcome: 'answered', attempts: 3, passed: true } });
+    expect(lost).toMatchObject({ candidate: { outcome: 'errored', attempts: 4, output: null, error: 'no answer within 0.3 s' } });
+  });
+
+  it('stores an answer that Postgres could not hold as it came', async () => {
+    const scene = await setScene(db.database, 4);
+    const { url } = await gateway((asked) => {
+      if (numberOf(asked) === 1) return `a\0b\uD800${'x'.repeat(70_000)}`;
+      return numberOf(asked) === 2 ? 'x'.repeat(5 * 1_048_576) : right(asked);
+    });
+    await evaluator(url);
+    const row = await until(db.database, await queue(db.database, scene));
+    expect(row).toMatchObject({ state: 'complete', verdict: 'inconclusive' });
+    const [odd, huge] = await new EvaluationResultStore().cases(db.database.manager, row.id, { after: 0, limit: 2, flipped: false });
+    expect(huge?.candidate).toMatchObject({ outcome: 'errored', attempts: 1, error: 'the answer is longer than 4194304 bytes' });
+    expect(odd?.candidate?.output?.slice(0, 5)).toBe('a\uFFFDb\uFFFDx');
+    expect(odd?.candidate?.output).toHaveLength(65_536);
+  });
+
   it('fails the evaluation when a version fails on case after case', async () => {
     const scene = await setScene(db.database, 60);
     const { fake, url } = await gateway((asked) =>
@@ -174,6 +204,19 @@ describe('what holds over restarts', () => {
     expect(early).toHaveLength(60);
   });
 
+  it('is run by one of several evaluators that start at once', async () => {
+    const scene = await setScene(db.database, 60);
+    const { fake, url } = await gateway(right);
+    await Promise.all([evaluator(url), evaluator(url), evaluator(url)]);
+    const rows = await Promise.all(
+      [await queue(db.database, scene), await queue(db.database, scene), await queue(db.database, scene)].map(
+        async (id) => await until(db.database, id),
+      ),
+    );
+    expect(rows.map(({ state, candidateDone }) => [state, candidateDone])).toEqual(Array.from({ length: 3 }, () => ['complete', 60]));
+    expect(fake.asked).toHaveLength(3 * 2 * 60);
+  });
+
   it('unpins the versions when an evaluation of no rollout ends', async () => {
     const scene = await setScene(db.database, 12);
     const { url } = await gateway(right);
@@ -183,6 +226,16 @@ describe('what holds over restarts', () => {
     await evaluator(url);
     await until(db.database, id);
     expect(Object.keys((await routing.read(db.database.manager))?.versions ?? {})).not.toContain(scene.candidateId);
+  });
+
+  it('does not start on a port that is taken, and leaves no connection behind', async () => {
+    const { url } = await gateway(right);
+    const taken = Number(new URL(url).port);
+    await expect(evaluator(url, { port: taken })).rejects.toThrow(/EADDRINUSE/);
+    const [open] = await db.database.manager.query(
+      `select count(*)::int as count from pg_stat_activity where datname = current_database() and application_name like 'serin-evaluator%'`,
+    );
+    expect(open).toEqual({ count: 0 });
   });
 
   it('says when it is ready to work', async () => {

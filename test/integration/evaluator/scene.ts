@@ -56,13 +56,13 @@ export async function queue(database: Database, scene: Scene, policy: Partial<Ga
   });
 }
 
-/** The evaluation once `ready` says so; an error that shows it after half a minute. */
+/** The evaluation once `ready` says so; an error that shows it after most of a minute. */
 export async function until(
   database: Database,
   id: string,
   ready: (row: EvaluationRow) => boolean = (row) => row.finishedAt !== null,
 ): Promise<EvaluationRow> {
-  const giveUpAtMs = systemClock.monotonicMs() + 30_000;
+  const giveUpAtMs = systemClock.monotonicMs() + 50_000;
   for (;;) {
     const row = await new EvaluationStore().get(database.manager, id);
     if (row && ready(row)) return row;
