@@ -25,10 +25,12 @@ export interface Call {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** A status beyond 2xx whose body is an answer too. */
+  readonly answersWith?: number;
 }
 
 /** The JSON answer. Throws ApiError; gives up after 15 s. */
-export async function call<T>(path: string, { method = 'GET', body, headers = {}, signal }: Call = {}): Promise<T> {
+export async function call<T>(path: string, { method = 'GET', body, headers = {}, signal, answersWith }: Call = {}): Promise<T> {
   const timeout = AbortSignal.timeout(deadlineMs);
   let response: Response;
   let text: string;
@@ -45,7 +47,7 @@ export async function call<T>(path: string, { method = 'GET', body, headers = {}
     if (signal?.aborted) throw cause;
     throw new ApiError(unreachable);
   }
-  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
+  if (response.ok || response.status === answersWith) return (text === '' ? undefined : JSON.parse(text)) as T;
   throw new ApiError(problemOf(response.status, text));
 }
 

@@ -70,6 +70,16 @@ export function useEvidence(id: string) {
   });
 }
 
+/** How far the gate is, in words, while it runs. 412 is how it tells pipelines "not passed". */
+export function useGateProgress(id: string, running: boolean) {
+  return useQuery({
+    queryKey: ['gate', id],
+    queryFn: async ({ signal }) => await call<{ note: string }>(`/gates/${encodeURIComponent(id)}`, { signal, answersWith: 412 }),
+    enabled: running,
+    refetchInterval: refreshMs,
+  });
+}
+
 /**
  * A command with its reason. Resume and promote move traffic towards the candidate and insist on the state that the person saw; a rollback, an abort
  * and a pause must not be refused because the plan took a step meanwhile.

@@ -62,7 +62,11 @@ function Row({ finding, evidence, shown }: { readonly finding: Finding; readonly
       </td>
       <td data-label="Evidence">
         <span>
-          <EvidenceBar logE={finding.logE} threshold={evidence.combined.threshold} share={evidence.combined.share[finding.check]} />
+          <EvidenceBar
+            logE={finding.logE}
+            threshold={evidence.combined.threshold}
+            share={finding.verdict === 'unmeasured' ? undefined : evidence.combined.share[finding.check]}
+          />
         </span>
       </td>
     </tr>

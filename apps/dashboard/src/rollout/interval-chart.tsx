@@ -90,15 +90,15 @@ function AsTable({ series }: { readonly series: Series }) {
   );
 }
 
-export function IntervalChart({
-  series,
-  marks,
-  name,
-}: {
+interface Props {
   readonly series: Series;
   readonly marks: readonly Mark[];
   readonly name: string;
-}) {
+  /** Nothing more will come. */
+  readonly over: boolean;
+}
+
+export function IntervalChart({ series, marks, name, over }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const [point, setPoint] = useState<number | null>(null);
@@ -130,7 +130,11 @@ export function IntervalChart({
   if (!drawable) {
     return (
       <div className={classes['nothing']}>
-        <p>Nothing to draw yet{series.note ? `: ${series.note}` : ': the candidate has given too few answers'}.</p>
+        <p>
+          {over
+            ? 'The candidate served no traffic that could be compared.'
+            : `Nothing to draw yet: ${series.note ?? 'the candidate has given too few answers'}.`}
+        </p>
       </div>
     );
   }

@@ -1,5 +1,6 @@
 // What stands between the candidate and its end: evidence for a rollback, the gate, and the proofs that a promotion needs.
 import type { EvidenceResource, RolloutResource } from '#libs/contract';
+import { useGateProgress } from '../api/rollouts.js';
 import { Tag } from '../app/tag.js';
 import { boundText, effectText } from '../words/format.js';
 import { checks, type Named, verdicts } from '../words/names.js';
@@ -24,8 +25,10 @@ function gatePolicyOf(plan: RolloutResource['plan']): GatePolicy | null {
 function Gate({ rollout, evidence }: { readonly rollout: RolloutResource; readonly evidence: EvidenceResource | undefined }) {
   const policy = gatePolicyOf(rollout.plan);
   const gate = evidence?.gate ?? null;
+  const { data: progress } = useGateProgress(rollout.id, rollout.phase === 'gating' && gate === null);
   if (!policy) return <p>This plan has no gate: the candidate meets traffic without a test run.</p>;
-  if (!gate) return <p>Test set {policy.testSet} has not given its answer yet.</p>;
+  if (!gate)
+    return <p>{progress ? `Test set ${policy.testSet}. ${progress.note}` : `Test set ${policy.testSet} has not given its answer yet.`}</p>;
   const interval = intervalText(gate.lower, gate.upper, 'points');
   return (
     <>

@@ -5,7 +5,7 @@ import type { RolloutEventResource } from '#libs/contract';
 import { useEvents, useEvidence, useRollout } from '../api/rollouts.js';
 import { ProblemNotice } from '../app/problem-notice.js';
 import { weight } from '../words/format.js';
-import { checks } from '../words/names.js';
+import { checks, hasEnded } from '../words/names.js';
 import { Card } from './card.js';
 import { type ChartCheck, toSeries } from './chart-data.js';
 import { ChecksTable } from './checks-table.js';
@@ -56,6 +56,9 @@ export function RolloutPage({ id, check }: { readonly id: string; readonly check
   const proven = (newest?.promotion.length ?? 0) > 0 && (newest?.promotion.every((proof) => proof.proven) ?? false);
   const { word, measures } = checks[check];
   const partial = eventsError ?? evidenceError;
+  // Before any traffic the gate is the whole story.
+  const gateFirst = series.measured === 0 && rollout.plan['gate'] != null;
+  const proof = <ProofCard rollout={rollout} evidence={judged} />;
   return (
     <>
       <title>{`${rollout.candidate.label} of ${rollout.model} · Serin`}</title>
@@ -70,11 +73,12 @@ export function RolloutPage({ id, check }: { readonly id: string; readonly check
       {partial ? <ProblemNotice error={partial} /> : null}
       <div className={classes['grid']}>
         <div className={classes['wide']}>
+          {gateFirst ? proof : null}
           <Card title={`${word} over time`} aside={measures}>
-            <IntervalChart series={series} marks={marks} name={word} />
+            <IntervalChart series={series} marks={marks} name={word} over={hasEnded(rollout.phase)} />
           </Card>
           <ChecksTable evidence={judged} shown={check} />
-          <ProofCard rollout={rollout} evidence={judged} />
+          {gateFirst ? null : proof}
         </div>
         <div className={classes['side']}>
           <TrafficCard rollout={rollout} newest={newest} events={events} />
