@@ -137,7 +137,7 @@ export class OutboxWorker {
       try {
         if (gone) await this.retire(delivery, settlement);
         else if (!(await this.deliveries.settle(this.database.manager, delivery, settlement)))
-          this.quiet.warn('a delivery was settled by somebody else; it may have been sent twice', new Error(`delivery ${delivery.id}`));
+          this.quiet.warn(`delivery ${delivery.id} was no longer ours to settle: its endpoint was deleted or its claim ran out`, null);
         return;
       } catch (error) {
         this.quiet.warn('the outcome of a delivery cannot be recorded; trying again', error);
