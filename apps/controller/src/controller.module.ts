@@ -23,6 +23,7 @@ import { EvaluationDesk } from './evaluation-desk.js';
 import { EvidenceGatherer } from './evidence.js';
 import { HookDesk } from './hooks/hook-desk.js';
 import { HooksApi } from './hooks/hooks.api.js';
+import { Housekeeper } from './housekeeper.js';
 import { Idempotency } from './http/idempotency.js';
 import { Courier } from './outbox/courier.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
@@ -50,6 +51,7 @@ const services = [
   EvidenceGatherer,
   Reconciler,
   Ticker,
+  Housekeeper,
   RolloutReader,
   StreamHub,
   Idempotency,

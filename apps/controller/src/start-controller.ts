@@ -9,6 +9,7 @@ import type { Log } from '#libs/telemetry';
 import { ControllerModule } from './controller.module.js';
 import { ControllerSettings } from './core.js';
 import { keepHookBodiesRaw } from './hooks/raw-body.js';
+import { Housekeeper } from './housekeeper.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { Routes } from './http/routes.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
@@ -77,6 +78,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const ticker = running.get(Ticker);
   const hub = running.get(StreamHub);
   const outbox = running.get(OutboxWorker);
+  const housekeeper = running.get(Housekeeper);
   const listener = new Listener({
     url: options.databaseUrl,
     applicationName: 'serin-controller-listen',
@@ -94,6 +96,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   listener.start();
   ticker.start();
   outbox.start();
+  housekeeper.start();
   const address = running.getHttpServer().address() as AddressInfo;
   const url = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   log.info({ url }, 'controller listens');
@@ -103,6 +106,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     close: () => {
       closing ??= (async () => {
         await listener.close();
+        await housekeeper.close();
         await ticker.close();
         // After the ticker: what its last looks decided can still leave.
         await outbox.close();

@@ -1,6 +1,6 @@
 // Idempotency keys: the first answer to a key is the answer to every repeat of it.
 import type { EntityManager } from 'typeorm';
-import { json, row } from './rows.js';
+import { json, row, touched } from './rows.js';
 
 export interface StoredAnswer {
   readonly requestHash: string;
@@ -36,5 +36,15 @@ export class IdempotencyStore {
       answer.status,
       json(answer.response ?? null),
     ]);
+  }
+
+  /** Forgets answers older than `olderThanMs`, at most 1,000 a call; returns how many. */
+  async prune(tx: EntityManager, olderThanMs: number): Promise<number> {
+    return await touched(
+      tx,
+      `delete from idempotency_keys where ctid = any(array(
+         select ctid from idempotency_keys where created_at < now() - $1 * interval '1 millisecond' limit 1000)) returning 1`,
+      [olderThanMs],
+    );
   }
 }

@@ -94,7 +94,7 @@ export class WindowStore {
 
   /**
    * Makes the daily partitions from yesterday to `days` ahead of `nowAt`; cheap when they exist. Rows that came before their day had a
-   * partition lie in the default one and are moved: Postgres would refuse the partition for ever because of them.
+   * partition lie in the default one and are moved: Postgres would refuse the partition for ever because of them. Needs a transaction.
    */
   async ensurePartitions(tx: EntityManager, nowAt: number, days = 7): Promise<void> {
     const today = Math.floor(nowAt / dayMs) * dayMs;
@@ -102,7 +102,10 @@ export class WindowStore {
     const missing = async (): Promise<number[]> => {
       const found = await rows<{ at: number }>(
         tx,
-        `select at from unnest($1::float8[], $2::text[]) as wanted (at, name) where to_regclass(name) is null order by at`,
+        // Not to_regclass: it answers from this session's cache, which may not know yet what another one just made.
+        `select at from unnest($1::float8[], $2::text[]) as wanted (at, name)
+         where not exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'windows'::regclass and c.relname = name)
+         order by at`,
         [wanted, wanted.map(partitionOf)],
       );
       return found.map(({ at }) => at);
@@ -124,6 +127,15 @@ export class WindowStore {
       `with moved as (delete from windows_default where second_at >= ${from} and second_at < ${to} returning *) insert into ${name} select * from moved`,
     );
     await tx.query(`alter table windows attach partition ${name} for values from (${from}) to (${to})`);
+  }
+
+  /** Assignment time from which windows are still judged: the start of the oldest live rollout; null when none is live. */
+  async neededSince(tx: EntityManager): Promise<number | null> {
+    const [oldest] = await rows<{ at: number | null }>(
+      tx,
+      'select (extract(epoch from min(created_at)) * 1000)::float8 as at from rollouts where ended_at is null',
+    );
+    return oldest?.at ?? null;
   }
 
   /** Drops whole days that ended before `beforeAt`, and older rows without a day of their own; returns the names of the days. */

@@ -1,0 +1,69 @@
+// Keeps tables bounded: partitions ahead of time, old days dropped whole, answers that nobody will ask for again forgotten.
+import { Inject, Injectable } from '@nestjs/common';
+import type { Clock } from '#libs/base';
+import { Database, HookReceiptStore, IdempotencyStore, RolloutStore, WindowStore } from '#libs/storage';
+import type { Log } from '#libs/telemetry';
+import { CLOCK, LOG } from './core.js';
+import { QuietLog } from './quiet-log.js';
+
+const everyMs = 3_600_000;
+const retryMs = 60_000;
+const dayMs = 86_400_000;
+/** Longer than the oldest reference that a plan may ask for by default (7 days), with room to look back. */
+const keepWindowsMs = 30 * dayMs;
+const keepAnswersMs = 7 * dayMs;
+const batchRows = 1_000;
+
+@Injectable()
+export class Housekeeper {
+  private readonly windows = new WindowStore();
+  private readonly rollouts = new RolloutStore();
+  private readonly receipts = new HookReceiptStore();
+  private readonly answers = new IdempotencyStore();
+  private readonly quiet: QuietLog;
+  private readonly closing = new AbortController();
+  private loop: Promise<void> = Promise.resolve();
+
+  constructor(
+    @Inject(Database) private readonly database: Database,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(LOG) private readonly log: Log,
+  ) {
+    this.quiet = new QuietLog(log, clock);
+  }
+
+  start(): void {
+    this.loop = this.run();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.closing.signal.aborted) {
+      const done = await this.sweep().then(
+        () => true,
+        (error: unknown) => {
+          this.quiet.warn('housekeeping failed; trying again in a minute', error);
+          return false;
+        },
+      );
+      await this.clock.sleep(done ? everyMs : retryMs, this.closing.signal).catch(() => undefined);
+    }
+  }
+
+  /** One round. Any number of controllers may do this at once. */
+  async sweep(): Promise<void> {
+    const { manager } = this.database;
+    const now = await this.rollouts.now(manager);
+    await this.database.transaction(async (tx) => await this.windows.ensurePartitions(tx, now));
+    const since = Math.min(now - keepWindowsMs, (await this.windows.neededSince(manager)) ?? now);
+    const dropped = await this.database.transaction(async (tx) => await this.windows.dropBefore(tx, since));
+    if (dropped.length > 0) this.log.info({ days: dropped }, 'old windows were dropped');
+    for (const store of [this.receipts, this.answers]) {
+      while (!this.closing.signal.aborted && (await store.prune(manager, keepAnswersMs)) >= batchRows);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    await this.loop;
+  }
+}
