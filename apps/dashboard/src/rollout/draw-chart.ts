@@ -17,6 +17,7 @@ export interface Shown {
 
 const height = 280;
 const fontPx = 12;
+const slackS = 3;
 
 interface Colours {
   readonly ink: string;
@@ -145,9 +146,12 @@ function drawMarks(chart: uPlot, marks: readonly Mark[], colours: Colours, font:
   ctx.setLineDash([2 * ratio, 3 * ratio]);
   ctx.textAlign = 'left';
   ctx.textBaseline = 'bottom';
-  let freeFrom = Number.NEGATIVE_INFINITY;
-  for (const { at, label } of marks) {
-    const x = Math.round(chart.valToPos(at / 1000, 'x', true));
+  const lastS = chart.data[0].at(-1) ?? 0;
+  let freeUntil = Number.POSITIVE_INFINITY;
+  for (const { at, label } of marks.toReversed()) {
+    // A decision is written a moment after the look it rests on: it belongs to the newest one.
+    const seconds = at / 1000 - lastS < slackS ? Math.min(at / 1000, lastS) : at / 1000;
+    const x = Math.round(chart.valToPos(seconds, 'x', true));
     if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) continue;
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
@@ -155,10 +159,10 @@ function drawMarks(chart: uPlot, marks: readonly Mark[], colours: Colours, font:
     ctx.stroke();
     const width = ctx.measureText(label).width;
     const left = Math.min(Math.max(x - width / 2, bbox.left), bbox.left + bbox.width - width);
-    // Two labels in one place would be none.
-    if (left < freeFrom) continue;
+    // Two labels in one place would be none; the newer one stays.
+    if (left + width > freeUntil) continue;
     ctx.fillText(label, left, bbox.top - 2 * ratio);
-    freeFrom = left + width + 8 * ratio;
+    freeUntil = left - 8 * ratio;
   }
   ctx.restore();
 }
