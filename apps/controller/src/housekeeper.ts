@@ -1,7 +1,7 @@
 // Keeps tables bounded: partitions ahead of time, old days dropped whole, answers that nobody will ask for again forgotten.
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '#libs/base';
-import { Database, HookReceiptStore, IdempotencyStore, RolloutStore, WindowStore } from '#libs/storage';
+import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, RolloutStore, WindowStore } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { CLOCK, LOG } from './core.js';
 import { QuietLog } from './quiet-log.js';
@@ -12,6 +12,7 @@ const dayMs = 86_400_000;
 /** Longer than the oldest reference that a plan may ask for by default (7 days), with room to look back. */
 const keepWindowsMs = 30 * dayMs;
 const keepAnswersMs = 7 * dayMs;
+const keepDeliveriesMs = 30 * dayMs;
 const batchRows = 1_000;
 
 @Injectable()
@@ -20,6 +21,7 @@ export class Housekeeper {
   private readonly rollouts = new RolloutStore();
   private readonly receipts = new HookReceiptStore();
   private readonly answers = new IdempotencyStore();
+  private readonly deliveries = new DeliveryStore();
   private readonly quiet: QuietLog;
   private readonly closing = new AbortController();
   private loop: Promise<void> = Promise.resolve();
@@ -60,6 +62,7 @@ export class Housekeeper {
     for (const store of [this.receipts, this.answers]) {
       while (!this.closing.signal.aborted && (await store.prune(manager, keepAnswersMs)) >= batchRows);
     }
+    while (!this.closing.signal.aborted && (await this.deliveries.prune(manager, keepDeliveriesMs)) >= batchRows);
   }
 
   async close(): Promise<void> {

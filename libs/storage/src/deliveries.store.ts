@@ -163,18 +163,21 @@ export class DeliveryStore {
     return again > 0;
   }
 
-  /** Forgets delivered and dead deliveries older than `olderThanMs`, and messages that nobody waits for: at most 1,000 of each a call. */
-  async prune(tx: EntityManager, olderThanMs: number): Promise<void> {
-    await tx.query(
+  /** Forgets delivered and dead deliveries older than `olderThanMs`, and messages that nobody waits for: at most 1,000 of each a call. Returns the larger number. */
+  async prune(tx: EntityManager, olderThanMs: number): Promise<number> {
+    const settled = await touched(
+      tx,
       `delete from deliveries where id = any(array(
-         select id from deliveries where state <> 'pending' and created_at < now() - $1 * interval '1 millisecond' limit 1000))`,
+         select id from deliveries where state <> 'pending' and created_at < now() - $1 * interval '1 millisecond' limit 1000)) returning id`,
       [olderThanMs],
     );
-    await tx.query(
+    const told = await touched(
+      tx,
       `delete from outbox where id = any(array(
          select o.id from outbox o where o.created_at < now() - $1 * interval '1 millisecond'
-           and not exists (select 1 from deliveries d where d.outbox_id = o.id) limit 1000))`,
+           and not exists (select 1 from deliveries d where d.outbox_id = o.id) limit 1000)) returning id`,
       [olderThanMs],
     );
+    return Math.max(settled, told);
   }
 }

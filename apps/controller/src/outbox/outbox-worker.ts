@@ -5,7 +5,6 @@ import {
   type ClaimedDelivery,
   Database,
   DeliveryStore,
-  HookReceiptStore,
   OutboxStore,
   SecretBox,
   type Settlement,
@@ -24,14 +23,11 @@ const settleRetryMs = 100;
 /** Endpoints served at once. A dozen hanging receivers must leave room for the healthy ones. */
 const most = 32;
 const drainLimitMs = 5_000;
-const cleanEveryMs = 3_600_000;
-const keepMs = 30 * 86_400_000;
 
 @Injectable()
 export class OutboxWorker {
   private readonly deliveries = new DeliveryStore();
   private readonly outbox = new OutboxStore();
-  private readonly receipts = new HookReceiptStore();
   private readonly endpoints: WebhookEndpointStore;
   private readonly quiet: QuietLog;
   /** By endpoint. */
@@ -41,7 +37,6 @@ export class OutboxWorker {
   private readonly abandon = new AbortController();
   private wakeUp = new AbortController();
   private loop: Promise<void> = Promise.resolve();
-  private cleanedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     @Inject(Database) private readonly database: Database,
@@ -81,7 +76,6 @@ export class OutboxWorker {
       this.wakeUp = new AbortController();
       try {
         await this.claim();
-        await this.clean();
       } catch (error) {
         this.quiet.warn('deliveries cannot be claimed; trying again', error);
       }
@@ -173,14 +167,5 @@ export class OutboxWorker {
         this.quiet.warn('a claim could not be renewed', error);
       });
     }
-  }
-
-  /** Once an hour: what nobody will ask for again leaves the tables. */
-  private async clean(): Promise<void> {
-    const now = this.clock.monotonicMs();
-    if (now - this.cleanedAtMs < cleanEveryMs) return;
-    this.cleanedAtMs = now;
-    await this.receipts.prune(this.database.manager, keepMs);
-    await this.deliveries.prune(this.database.manager, keepMs);
   }
 }
