@@ -2,9 +2,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '#libs/base';
 import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, RolloutStore, WindowStore } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, LOG } from './core.js';
-import { QuietLog } from './quiet-log.js';
 
 const everyMs = 3_600_000;
 const retryMs = 60_000;

@@ -48,7 +48,7 @@ function seconds(ms: number): string {
   return s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
-/** "output entropy of v4 was +812% (+640% .. +1010%) above v2, margin +10%". */
+/** "output entropy of v4 was +812% (+640% .. +1010%) against v2, margin +10%". */
 function comparison(reason: Reason, evidence: Evidence | null, { stable, candidate }: Subject): string {
   const check = reason.check ?? 'errors';
   const numbers = reason.numbers ?? {};
@@ -63,7 +63,7 @@ function comparison(reason: Reason, evidence: Evidence | null, { stable, candida
   const bounds = lower !== undefined && upper !== undefined ? ` (${say(lower)} .. ${say(upper)})` : '';
   const margin = effect < 0 ? numbers['marginDown'] : numbers['marginUp'];
   const limit = margin === undefined ? '' : `, margin ${say(effect < 0 ? -Math.abs(margin) : Math.abs(margin))}`;
-  return `${name} of ${candidate} was ${say(effect)}${bounds} ${effect < 0 ? 'below' : 'above'} ${stable}${limit}`;
+  return `${name} of ${candidate} was ${say(effect)}${bounds} against ${stable}${limit}`;
 }
 
 function quoted(reason: Reason): string {
@@ -201,7 +201,8 @@ export function stateSentence(
         : `${candidate} was promoted in place of ${stable}.`;
     case 'rolledBack':
       return eventSentence(
-        { transition: 'rollback', weight, reason: phase.reason, evidence: newest?.evidence ?? null, actor: '' },
+        // The newest event's reason is the phase's, with how long users met the candidate.
+        { transition: 'rollback', weight, reason: newest?.reason ?? phase.reason, evidence: newest?.evidence ?? null, actor: '' },
         subject,
       );
     case 'aborted':

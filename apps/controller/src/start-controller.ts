@@ -5,7 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
 import { Listener, openDatabase, outboxChannel } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import { ControllerModule } from './controller.module.js';
 import { ControllerSettings } from './core.js';
 import { keepHookBodiesRaw } from './hooks/raw-body.js';
@@ -13,7 +13,6 @@ import { Housekeeper } from './housekeeper.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { Routes } from './http/routes.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
-import { QuietLog } from './quiet-log.js';
 import { StreamHub } from './stream-hub.js';
 import { Ticker } from './ticker.js';
 

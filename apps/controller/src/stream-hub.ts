@@ -3,10 +3,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '#libs/base';
 import type { RolloutResource } from '#libs/contract';
 import { Database, RolloutEventStore, RolloutStore } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import { viewEvent } from './api/views.js';
 import { CLOCK, LOG } from './core.js';
-import { QuietLog } from './quiet-log.js';
 import { RolloutReader } from './rollout-reader.js';
 
 export interface StreamMessage {

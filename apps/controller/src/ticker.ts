@@ -2,9 +2,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock, Ids } from '#libs/base';
 import { Database, type RolloutLease, RolloutStore } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, IDS, LOG } from './core.js';
-import { QuietLog } from './quiet-log.js';
 import { Reconciler } from './reconciler.js';
 
 const tickMs = 1_000;

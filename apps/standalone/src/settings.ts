@@ -1,6 +1,7 @@
 // What can be set from outside when Serin runs as one process, with the defaults that `npm start` uses.
 import { delimiter, resolve } from 'node:path';
 import { z } from 'zod';
+import { isNetwork } from '#libs/alerts';
 import { readEnv } from '#libs/config';
 
 const port = (otherwise: number) => z.coerce.number().int().min(0).max(65_535).default(otherwise);
@@ -17,7 +18,16 @@ const schema = z.object({
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits (openssl rand -hex 32)')
     .optional(),
-  SERIN_WEBHOOK_ALLOW_CIDRS: z.string().optional(),
+  SERIN_WEBHOOK_ALLOW_CIDRS: z
+    .string()
+    .default('')
+    .transform((list) =>
+      list
+        .split(',')
+        .map((cidr) => cidr.trim())
+        .filter((cidr) => cidr !== ''),
+    )
+    .refine((cidrs) => cidrs.every(isNetwork), 'must be networks such as 10.0.0.0/8, separated by commas'),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -47,7 +57,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     evaluatorPort: parsed.SERIN_EVALUATOR_PORT,
     modelRoots: parsed.SERIN_MODEL_ROOTS?.split(delimiter).map((root) => resolve(root)) ?? null,
     secretKey: parsed.SERIN_SECRET_KEY ?? null,
-    webhookAllowCidrs: parsed.SERIN_WEBHOOK_ALLOW_CIDRS?.split(',').map((cidr) => cidr.trim()) ?? [],
+    webhookAllowCidrs: parsed.SERIN_WEBHOOK_ALLOW_CIDRS,
     logLevel: parsed.SERIN_LOG_LEVEL,
   };
 }

@@ -25,7 +25,8 @@ export function viewRollout(record: RolloutRecord, around: Surroundings): Rollou
     phase: phase.phase,
     step: 'step' in inner ? inner.step : null,
     stepCount: record.plan.steps.length,
-    weightPct: Number((record.weight * 100).toFixed(6)),
+    // A promoted candidate is the stable version now: all of the traffic is its own.
+    weightPct: phase.phase === 'promoted' ? 100 : Number((record.weight * 100).toFixed(6)),
     since: 'at' in phase ? phase.at : phase.since,
     reason: 'reason' in phase ? phase.reason : null,
     sentence: stateSentence(

@@ -4,8 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, type Fault, FaultError } from '#libs/base';
 import type { Problem } from '#libs/contract';
 import { sqlState } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
-import { QuietLog } from '../quiet-log.js';
+import { type Log, QuietLog } from '#libs/telemetry';
 import { InvalidInput } from './valid.js';
 
 /** HTTP status of a fault by its code: exact codes first, then the ending, then the family. */

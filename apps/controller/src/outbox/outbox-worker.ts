@@ -10,9 +10,8 @@ import {
   type Settlement,
   WebhookEndpointStore,
 } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, ControllerSettings, LOG } from '../core.js';
-import { QuietLog } from '../quiet-log.js';
 import { type Attempt, Courier } from './courier.js';
 
 const pollMs = 1_000;

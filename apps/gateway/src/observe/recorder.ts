@@ -3,13 +3,12 @@
 import { type Observation, type Window, WindowBook } from '#libs/analysis';
 import { type Clock, type Ids, systemIds } from '#libs/base';
 import { WindowStore } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import type { DatabaseLink } from '../database-link.js';
 
 const flushEveryMs = 1_000;
 /** Five minutes without a database; older seconds are dropped first, for the judgement rests on what is recent. */
 const mostPending = 300;
-const quietMs = 10_000;
 
 interface Batch {
   readonly seq: number;
@@ -24,10 +23,11 @@ export class Recorder {
   private readonly closing = new AbortController();
   private nextSeq = 1;
   private dropped = 0;
-  private complainedAtMs = Number.NEGATIVE_INFINITY;
+  private readonly quiet: QuietLog;
   private loop: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: { readonly link: DatabaseLink; readonly clock: Clock; readonly log: Log; readonly ids?: Ids }) {
+    this.quiet = new QuietLog(options.log, options.clock);
     this.bootId = (options.ids ?? systemIds).uuid();
   }
 
@@ -64,10 +64,7 @@ export class Recorder {
         this.pending.shift();
       }
     } catch (error) {
-      const now = this.options.clock.monotonicMs();
-      if (now - this.complainedAtMs < quietMs) return;
-      this.complainedAtMs = now;
-      this.options.log.warn({ err: error, pending: this.pending.length }, 'windows cannot be written; they wait in memory');
+      this.quiet.warn('windows cannot be written; they wait in memory', error);
     }
   }
 

@@ -2,13 +2,12 @@
 import type { Clock } from '#libs/base';
 import type { RoutingTable } from '#libs/rollout';
 import { ApiKeyStore, Listener, RoutingStore } from '#libs/storage';
-import type { Log } from '#libs/telemetry';
+import { type Log, QuietLog } from '#libs/telemetry';
 import type { DatabaseLink } from '../database-link.js';
 import { type KnownKey, loadSnapshot, type Snapshot, saveSnapshot, supersedes } from './snapshot.js';
 
 const pollEveryMs = 1_000;
 const keysEveryMs = 5_000;
-const quietMs = 10_000;
 
 export interface FeedOptions {
   readonly databaseUrl: string;
@@ -30,13 +29,14 @@ export class RoutingFeed {
   private keys: Readonly<Record<string, KnownKey>> | null = null;
   private keysAtMs = Number.NEGATIVE_INFINITY;
   private heardAtMs = Number.NEGATIVE_INFINITY;
-  private complainedAtMs = Number.NEGATIVE_INFINITY;
+  private readonly quiet: QuietLog;
   private loop: Promise<void> = Promise.resolve();
   private kept = '';
   /** Joined here, so that a request pays one property read. */
   current: Snapshot | null = null;
 
   constructor(private readonly options: FeedOptions) {
+    this.quiet = new QuietLog(options.log, options.clock);
     this.listener = new Listener({
       url: options.databaseUrl,
       applicationName: 'serin-gateway-listen',
@@ -93,7 +93,7 @@ export class RoutingFeed {
   }
 
   private async refresh(): Promise<void> {
-    const { clock, link, log } = this.options;
+    const { clock, link } = this.options;
     try {
       const { manager } = await link.use();
       const now = clock.monotonicMs();
@@ -111,11 +111,7 @@ export class RoutingFeed {
         await this.keep();
       }
     } catch (error) {
-      const now = clock.monotonicMs();
-      if (now - this.complainedAtMs > quietMs && !this.closing.signal.aborted) {
-        this.complainedAtMs = now;
-        log.warn({ err: error }, 'Postgres does not answer; serving by the last routing table');
-      }
+      if (!this.closing.signal.aborted) this.quiet.warn('Postgres does not answer; serving by the last routing table', error);
     }
   }
 
@@ -141,7 +137,7 @@ export class RoutingFeed {
       await saveSnapshot(this.options.file, this.current);
       this.kept = text;
     } catch (error) {
-      this.options.log.warn({ err: error }, 'the routing snapshot could not be written; a restart without Postgres would have none');
+      this.quiet.warn('the routing snapshot could not be written; a restart without Postgres would have none', error);
     }
   }
 
