@@ -1,6 +1,6 @@
 // Keeps tables bounded: partitions ahead of time, old days dropped whole, answers that nobody will ask for again forgotten.
 import { Inject, Injectable } from '@nestjs/common';
-import type { Clock } from '#libs/base';
+import { type Clock, Pulse } from '#libs/base';
 import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, RolloutStore, WindowStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, LOG } from './core.js';
@@ -21,33 +21,25 @@ export class Housekeeper {
   private readonly receipts = new HookReceiptStore();
   private readonly answers = new IdempotencyStore();
   private readonly deliveries = new DeliveryStore();
-  private readonly quiet: QuietLog;
-  private readonly closing = new AbortController();
-  private loop: Promise<void> = Promise.resolve();
+  private readonly pulse: Pulse;
 
   constructor(
     @Inject(Database) private readonly database: Database,
-    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CLOCK) clock: Clock,
     @Inject(LOG) private readonly log: Log,
   ) {
-    this.quiet = new QuietLog(log, clock);
+    const quiet = new QuietLog(log, clock);
+    this.pulse = new Pulse({
+      clock,
+      everyMs,
+      afterFailureMs: retryMs,
+      beat: async () => await this.sweep(),
+      onError: (error) => quiet.warn('housekeeping failed; trying again in a minute', error),
+    });
   }
 
   start(): void {
-    this.loop = this.run();
-  }
-
-  private async run(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      const done = await this.sweep().then(
-        () => true,
-        (error: unknown) => {
-          this.quiet.warn('housekeeping failed; trying again in a minute', error);
-          return false;
-        },
-      );
-      await this.clock.sleep(done ? everyMs : retryMs, this.closing.signal).catch(() => undefined);
-    }
+    this.pulse.start();
   }
 
   /** One round. Any number of controllers may do this at once. */
@@ -59,13 +51,12 @@ export class Housekeeper {
     const dropped = await this.database.transaction(async (tx) => await this.windows.dropBefore(tx, since));
     if (dropped.length > 0) this.log.info({ days: dropped }, 'old windows were dropped');
     for (const store of [this.receipts, this.answers]) {
-      while (!this.closing.signal.aborted && (await store.prune(manager, keepAnswersMs)) >= batchRows);
+      while (!this.pulse.signal.aborted && (await store.prune(manager, keepAnswersMs)) >= batchRows);
     }
-    while (!this.closing.signal.aborted && (await this.deliveries.prune(manager, keepDeliveriesMs)) >= batchRows);
+    while (!this.pulse.signal.aborted && (await this.deliveries.prune(manager, keepDeliveriesMs)) >= batchRows);
   }
 
   async close(): Promise<void> {
-    this.closing.abort();
-    await this.loop;
+    await this.pulse.stop();
   }
 }

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { isNetwork } from '#libs/alerts';
-import { ConfigError, readEnv } from '#libs/config';
+import { readEnv, runService, type Service } from '#libs/config';
 import { openDatabase } from '#libs/storage';
 import { createLog } from '#libs/telemetry';
 import { startController } from './start-controller.js';
@@ -26,7 +26,7 @@ const schema = z.object({
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
-async function main(): Promise<void> {
+async function start(): Promise<Service> {
   const env = readEnv(schema, process.env);
   const log = createLog('controller', env.SERIN_LOG_LEVEL);
   const database = await openDatabase({ url: env.DATABASE_URL, applicationName: 'serin-controller-migrate', poolSize: 1 });
@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   } finally {
     await database.close();
   }
-  const controller = await startController({
+  return await startController({
     databaseUrl: env.DATABASE_URL,
     host: env.SERIN_HOST,
     port: env.SERIN_CONTROLLER_PORT,
@@ -45,22 +45,6 @@ async function main(): Promise<void> {
     webhookAllowCidrs: env.SERIN_WEBHOOK_ALLOW_CIDRS,
     log,
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      controller.close().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          log.error({ err: error }, 'not closed in order');
-          process.exit(1);
-        },
-      );
-    });
-  }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(
-    `controller: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  process.exit(1);
-});
+runService('controller', start);

@@ -1,6 +1,6 @@
 // One follower of the database for all open streams: rollouts that changed, decisions and looks, as server-sent events.
 import { Inject, Injectable } from '@nestjs/common';
-import type { Clock } from '#libs/base';
+import { type Clock, Pulse } from '#libs/base';
 import type { RolloutResource } from '#libs/contract';
 import { Database, RolloutEventStore, RolloutStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
@@ -26,11 +26,8 @@ const mostSubscribers = 256;
 export class StreamHub {
   private readonly rollouts = new RolloutStore();
   private readonly events = new RolloutEventStore();
-  private readonly quiet: QuietLog;
   private readonly subscribers = new Set<Subscriber>();
-  private readonly closing = new AbortController();
-  private wakeUp = new AbortController();
-  private loop: Promise<void> | null = null;
+  private readonly pulse: Pulse;
   private after: { event: number; look: number } | null = null;
   private shown = new Map<string, string>();
   private lastId = 0;
@@ -41,14 +38,20 @@ export class StreamHub {
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOG) log: Log,
   ) {
-    this.quiet = new QuietLog(log, clock);
+    const quiet = new QuietLog(log, clock);
+    this.pulse = new Pulse({
+      clock,
+      everyMs: followMs,
+      beat: async () => await this.follow(),
+      onError: (error) => quiet.warn('the stream cannot follow the database; trying again', error),
+    });
   }
 
   /** Subscribes until the returned function is called; null when too many listen already. */
   subscribe(subscriber: Subscriber): (() => void) | null {
     if (this.subscribers.size >= mostSubscribers) return null;
     this.subscribers.add(subscriber);
-    this.loop ??= this.run();
+    this.pulse.start();
     this.wake();
     return () => this.subscribers.delete(subscriber);
   }
@@ -59,13 +62,12 @@ export class StreamHub {
   }
 
   wake(): void {
-    this.wakeUp.abort();
+    this.pulse.wake();
   }
 
   async close(): Promise<void> {
-    this.closing.abort();
     this.subscribers.clear();
-    await this.loop;
+    await this.pulse.stop();
   }
 
   /** Ids grow over restarts too, as long as the wall clock does. */
@@ -78,20 +80,12 @@ export class StreamHub {
     return await this.reader.view(await this.rollouts.current(this.database.manager, recentlyEndedMs));
   }
 
-  private async run(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      this.wakeUp = new AbortController();
-      try {
-        if (this.subscribers.size > 0) await this.follow();
-        else this.after = null;
-      } catch (error) {
-        this.quiet.warn('the stream cannot follow the database; trying again', error);
-      }
-      await this.clock.sleep(followMs, AbortSignal.any([this.wakeUp.signal, this.closing.signal])).catch(() => undefined);
-    }
-  }
-
+  /** What is new since the last beat. Without anybody listening nothing is asked for, and the next listener begins afresh. */
   private async follow(): Promise<void> {
+    if (this.subscribers.size === 0) {
+      this.after = null;
+      return;
+    }
     const tx = this.database.manager;
     this.after ??= await this.events.newestIds(tx);
     const events = await this.events.since(tx, this.after.event, batch);

@@ -1,6 +1,6 @@
 // The heartbeat of the control plane: claims due rollouts each second (sooner when woken) and looks at them, a few at a time.
 import { Inject, Injectable } from '@nestjs/common';
-import type { Clock, Ids } from '#libs/base';
+import { type Clock, type Ids, Pulse } from '#libs/base';
 import { Database, type RolloutLease, RolloutStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, IDS, LOG } from './core.js';
@@ -18,9 +18,7 @@ export class Ticker {
   private readonly owner: string;
   private readonly quiet: QuietLog;
   private readonly inFlight = new Map<string, Promise<void>>();
-  private readonly closing = new AbortController();
-  private wakeUp = new AbortController();
-  private loop: Promise<void> = Promise.resolve();
+  private readonly pulse: Pulse;
   private claimedAtMs: number | null = null;
 
   constructor(
@@ -32,15 +30,21 @@ export class Ticker {
   ) {
     this.owner = ids.uuid();
     this.quiet = new QuietLog(log, clock);
+    this.pulse = new Pulse({
+      clock,
+      everyMs: tickMs,
+      beat: async () => await this.claim(),
+      onError: (error) => this.quiet.warn('rollouts cannot be claimed; trying again', error),
+    });
   }
 
   start(): void {
-    this.loop = this.run();
+    this.pulse.start();
   }
 
   /** Looks now instead of at the next second. Cheap to call often. */
   wake(): void {
-    this.wakeUp.abort();
+    this.pulse.wake();
   }
 
   /** Milliseconds since the database last answered a claim; null before the first. */
@@ -50,28 +54,13 @@ export class Ticker {
 
   /** Takes no new leases, lets looks in flight finish (4 s at most) and gives their leases back. */
   async close(): Promise<void> {
-    this.closing.abort();
-    this.wake();
-    await this.loop;
+    await this.pulse.stop();
     const patience = new AbortController();
     await Promise.race([
       Promise.allSettled(this.inFlight.values()),
       this.clock.sleep(drainLimitMs, patience.signal).catch(() => undefined),
     ]);
     patience.abort();
-  }
-
-  private async run(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      this.wakeUp = new AbortController();
-      try {
-        await this.claim();
-      } catch (error) {
-        this.quiet.warn('rollouts cannot be claimed; trying again', error);
-      }
-      // An aborted sleep is a wake-up, not a failure.
-      await this.clock.sleep(tickMs, AbortSignal.any([this.wakeUp.signal, this.closing.signal])).catch(() => undefined);
-    }
   }
 
   private async claim(): Promise<void> {

@@ -1,6 +1,6 @@
 // `nest start evaluator`: reads the environment, starts, and drains on SIGTERM.
 import { z } from 'zod';
-import { ConfigError, readEnv } from '#libs/config';
+import { readEnv, runService, type Service } from '#libs/config';
 import { openDatabase } from '#libs/storage';
 import { createLog } from '#libs/telemetry';
 import { startEvaluator } from './start-evaluator.js';
@@ -16,7 +16,7 @@ const schema = z.object({
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
-async function main(): Promise<void> {
+async function start(): Promise<Service> {
   const env = readEnv(schema, process.env);
   const log = createLog('evaluator', env.SERIN_LOG_LEVEL);
   const database = await openDatabase({ url: env.DATABASE_URL, applicationName: 'serin-evaluator-migrate', poolSize: 1 });
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   } finally {
     await database.close();
   }
-  const evaluator = await startEvaluator({
+  return await startEvaluator({
     databaseUrl: env.DATABASE_URL,
     host: env.SERIN_HOST,
     port: env.SERIN_EVALUATOR_PORT,
@@ -33,22 +33,6 @@ async function main(): Promise<void> {
     gatewayKey: env.SERIN_EVALUATOR_KEY,
     log,
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      evaluator.close().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          log.error({ err: error }, 'not closed in order');
-          process.exit(1);
-        },
-      );
-    });
-  }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(
-    `evaluator: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  process.exit(1);
-});
+runService('evaluator', start);

@@ -1,7 +1,7 @@
 // Evaluations as jobs of pg-boss: claimed by one worker at a time, claimed again soon after its worker dies.
 import { Inject, Injectable } from '@nestjs/common';
 import { type Job, PgBoss } from 'pg-boss';
-import type { Clock } from '#libs/base';
+import { type Clock, Pulse } from '#libs/base';
 import { Database, EvaluationStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, EvaluatorSettings, LOG } from './core.js';
@@ -26,7 +26,7 @@ export class WorkQueue {
   private readonly quiet: QuietLog;
   private readonly closing = new AbortController();
   private readonly inHand = new Set<string>();
-  private loop: Promise<void> = Promise.resolve();
+  private readonly pulse: Pulse;
   private polledAtMs: number | null = null;
 
   constructor(
@@ -37,6 +37,12 @@ export class WorkQueue {
     @Inject(LOG) log: Log,
   ) {
     this.quiet = new QuietLog(log, clock);
+    this.pulse = new Pulse({
+      clock,
+      everyMs: pollMs,
+      beat: async () => await this.enqueue(),
+      onError: (error) => this.quiet.warn('evaluations cannot be read; trying again', error),
+    });
     this.boss = new PgBoss({
       connectionString: settings.values.databaseUrl,
       application_name: 'serin-evaluator-jobs',
@@ -83,13 +89,13 @@ export class WorkQueue {
     await this.boss.work<EvaluationJob>(queue, options, async (jobs: Job<EvaluationJob>[]) => {
       for (const job of jobs) await this.attend(job);
     });
-    this.loop = this.poll();
+    this.pulse.start();
   }
 
   /** Takes nothing new, stops what runs (what is stored stays; the job goes back to the queue) and closes. */
   async close(): Promise<void> {
     this.closing.abort(new Error('the evaluator is closing'));
-    await this.loop;
+    await this.pulse.stop();
     await this.boss.stop({ graceful: true, timeout: drainLimitMs, close: true });
   }
 
@@ -107,17 +113,10 @@ export class WorkQueue {
   }
 
   /** The bridge from the table to the queue: the row was written in the transaction of a decision, the job may come a moment later, or again. */
-  private async poll(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      try {
-        for (const evaluationId of await this.evaluations.unfinished(this.database.manager)) {
-          if (!this.inHand.has(evaluationId)) await this.boss.send(queue, { evaluationId }, { singletonKey: evaluationId });
-        }
-        this.polledAtMs = this.clock.monotonicMs();
-      } catch (error) {
-        this.quiet.warn('evaluations cannot be read; trying again', error);
-      }
-      await this.clock.sleep(pollMs, this.closing.signal).catch(() => undefined);
+  private async enqueue(): Promise<void> {
+    for (const evaluationId of await this.evaluations.unfinished(this.database.manager)) {
+      if (!this.inHand.has(evaluationId)) await this.boss.send(queue, { evaluationId }, { singletonKey: evaluationId });
     }
+    this.polledAtMs = this.clock.monotonicMs();
   }
 }

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { delimiter } from 'node:path';
 import { z } from 'zod';
-import { ConfigError, readEnv } from '#libs/config';
+import { readEnv, runService, type Service } from '#libs/config';
 import { createLog } from '#libs/telemetry';
 import { startGateway } from './start-gateway.js';
 
@@ -19,10 +19,10 @@ const schema = z.object({
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
-async function main(): Promise<void> {
+async function start(): Promise<Service> {
   const env = readEnv(schema, process.env);
   const log = createLog('gateway', env.SERIN_LOG_LEVEL);
-  const gateway = await startGateway({
+  return await startGateway({
     databaseUrl: env.DATABASE_URL,
     host: env.SERIN_HOST,
     port: env.SERIN_GATEWAY_PORT,
@@ -31,22 +31,6 @@ async function main(): Promise<void> {
     gatewayId: env.SERIN_GATEWAY_ID ?? hostname(),
     log,
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      gateway.close().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          log.error({ err: error }, 'not closed in order');
-          process.exit(1);
-        },
-      );
-    });
-  }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(
-    `gateway: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  process.exit(1);
-});
+runService('gateway', start);

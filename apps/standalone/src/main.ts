@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { startController } from '#apps/controller';
 import { startEvaluator } from '#apps/evaluator';
 import { startGateway } from '#apps/gateway';
-import { ConfigError } from '#libs/config';
+import { ConfigError, runService, type Service } from '#libs/config';
 import { openDatabase, startEmbeddedPostgres } from '#libs/storage';
 import { createLog, type Log } from '#libs/telemetry';
 import { bootstrap } from './bootstrap.js';
@@ -22,7 +22,7 @@ async function findDatabase(settings: Settings, log: Log, closers: Closer[]): Pr
   return postgres.value.url;
 }
 
-async function start(settings: Settings, log: Log, closers: Closer[]): Promise<string[]> {
+async function startAll(settings: Settings, log: Log, closers: Closer[]): Promise<string[]> {
   await mkdir(settings.dataDir, { recursive: true });
   const databaseUrl = await findDatabase(settings, log, closers);
   const database = await openDatabase({ url: databaseUrl, applicationName: 'serin-standalone', poolSize: 2 });
@@ -72,41 +72,22 @@ async function start(settings: Settings, log: Log, closers: Closer[]): Promise<s
   ];
 }
 
-async function main(): Promise<void> {
+async function start(): Promise<Service> {
   const settings = readSettings(process.env);
   const log = createLog('serin', settings.logLevel);
   const closers: Closer[] = [];
-  let closing: Promise<void> | null = null;
-  const close = (): Promise<void> => {
+  const close = async (): Promise<void> => {
     // Last started, first closed: the database goes after everything that still flushes into it.
-    closing ??= (async () => {
-      for (const closer of closers.splice(0).reverse()) await closer();
-    })();
-    return closing;
+    for (const closer of closers.splice(0).reverse()) await closer();
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      void close().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          log.error({ err: error }, 'not closed in order');
-          process.exit(1);
-        },
-      );
-    });
-  }
   try {
-    const lines = await start(settings, log, closers);
+    const lines = await startAll(settings, log, closers);
     process.stdout.write(`\nSerin is running.\n  ${lines.join('\n  ')}\n\n`);
+    return { close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(
-    `serin: ${error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  process.exit(1);
-});
+runService('serin', start);

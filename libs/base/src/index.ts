@@ -2,4 +2,5 @@
 export * from './clock.js';
 export * from './fault.js';
 export * from './ids.js';
+export * from './pulse.js';
 export * from './verdict.js';

@@ -1,2 +1,3 @@
 // Configuration from the environment.
 export * from './env.js';
+export * from './service.js';

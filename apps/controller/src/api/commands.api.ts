@@ -1,25 +1,45 @@
 // The five commands of a person to a rollout, each with a reason. Answered when the controller has obeyed, or said why it refused.
-import { Controller, Headers, HttpCode, Inject, Param, Post, Res } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
+import { Controller, createParamDecorator, type ExecutionContext, Inject, Post, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Clock, FaultError } from '#libs/base';
 import { commandInput, type RolloutResource } from '#libs/contract';
 import type { OperatorCommand } from '#libs/rollout';
 import { Database, RolloutEventStore, RolloutStore } from '#libs/storage';
-import { type Actor, CurrentActor } from '../auth/actor.js';
+import { type Actor, actorOf } from '../auth/actor.js';
 import { Requires } from '../auth/requires.js';
 import { CLOCK } from '../core.js';
 import { revisionOf } from '../http/etag.js';
 import { Idempotency } from '../http/idempotency.js';
-import { unwrap, ValidBody } from '../http/valid.js';
+import { parse, unwrap } from '../http/valid.js';
 import { RolloutDesk, rolloutUnknown } from '../rollout-desk.js';
 import { RolloutReader } from '../rollout-reader.js';
 import { Ticker } from '../ticker.js';
 
 const obeyLimitMs = 4_000;
 const obeyPollMs = 40;
-type Body = z.infer<typeof commandInput>;
-type Key = string | undefined;
+
+/** What every command comes with. */
+interface Asked {
+  readonly id: string;
+  readonly reason: string;
+  readonly ifRevision: number | undefined;
+  readonly key: string | undefined;
+  readonly actor: Actor;
+}
+
+/** Parameter decorator: the checked command of a request. */
+const Command = createParamDecorator((_data: unknown, context: ExecutionContext): Asked => {
+  const request = context.switchToHttp().getRequest<FastifyRequest<{ Params: { id: string } }>>();
+  const { id } = request.params;
+  if (!z.uuid().safeParse(id).success) unwrap(rolloutUnknown(id));
+  const { reason } = parse(commandInput, request.body ?? {}, 'body');
+  const key = request.headers['idempotency-key'];
+  return { id, reason, ifRevision: revisionOf(request.headers['if-match']), key: key?.toString(), actor: actorOf(request) };
+});
+
+/** Parameter decorator: the reply, whose body Nest sends. */
+const Reply = (): ParameterDecorator => Res({ passthrough: true });
 
 @Controller('api/v1/rollouts/:id')
 export class CommandsApi {
@@ -36,88 +56,39 @@ export class CommandsApi {
   ) {}
 
   @Post('pause')
-  @HttpCode(200)
   @Requires('rollouts:rollback')
-  async pause(
-    @Param('id') id: string,
-    @ValidBody(commandInput) body: Body,
-    @Headers('if-match') ifMatch: Key,
-    @Headers('idempotency-key') key: Key,
-    @CurrentActor() actor: Actor,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<unknown> {
-    return await this.command('pause', id, body, { ifMatch, key }, actor, reply);
+  async pause(@Command() asked: Asked, @Reply() reply: FastifyReply): Promise<RolloutResource> {
+    return await this.command('pause', asked, reply);
   }
 
   @Post('resume')
-  @HttpCode(200)
   @Requires('rollouts:write')
-  async resume(
-    @Param('id') id: string,
-    @ValidBody(commandInput) body: Body,
-    @Headers('if-match') ifMatch: Key,
-    @Headers('idempotency-key') key: Key,
-    @CurrentActor() actor: Actor,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<unknown> {
-    return await this.command('resume', id, body, { ifMatch, key }, actor, reply);
+  async resume(@Command() asked: Asked, @Reply() reply: FastifyReply): Promise<RolloutResource> {
+    return await this.command('resume', asked, reply);
   }
 
   @Post('promote')
-  @HttpCode(200)
   @Requires('rollouts:write')
-  async promote(
-    @Param('id') id: string,
-    @ValidBody(commandInput) body: Body,
-    @Headers('if-match') ifMatch: Key,
-    @Headers('idempotency-key') key: Key,
-    @CurrentActor() actor: Actor,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<unknown> {
-    return await this.command('promote', id, body, { ifMatch, key }, actor, reply);
+  async promote(@Command() asked: Asked, @Reply() reply: FastifyReply): Promise<RolloutResource> {
+    return await this.command('promote', asked, reply);
   }
 
   @Post('rollback')
-  @HttpCode(200)
   @Requires('rollouts:rollback')
-  async rollback(
-    @Param('id') id: string,
-    @ValidBody(commandInput) body: Body,
-    @Headers('if-match') ifMatch: Key,
-    @Headers('idempotency-key') key: Key,
-    @CurrentActor() actor: Actor,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<unknown> {
-    return await this.command('rollback', id, body, { ifMatch, key }, actor, reply);
+  async rollback(@Command() asked: Asked, @Reply() reply: FastifyReply): Promise<RolloutResource> {
+    return await this.command('rollback', asked, reply);
   }
 
   @Post('abort')
-  @HttpCode(200)
   @Requires('rollouts:rollback')
-  async abort(
-    @Param('id') id: string,
-    @ValidBody(commandInput) body: Body,
-    @Headers('if-match') ifMatch: Key,
-    @Headers('idempotency-key') key: Key,
-    @CurrentActor() actor: Actor,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<unknown> {
-    return await this.command('abort', id, body, { ifMatch, key }, actor, reply);
+  async abort(@Command() asked: Asked, @Reply() reply: FastifyReply): Promise<RolloutResource> {
+    return await this.command('abort', asked, reply);
   }
 
-  private async command(
-    kind: OperatorCommand['kind'],
-    id: string,
-    { reason }: Body,
-    { ifMatch, key }: { ifMatch: Key; key: Key },
-    actor: Actor,
-    reply: FastifyReply,
-  ): Promise<unknown> {
-    if (!z.uuid().safeParse(id).success) unwrap(rolloutUnknown(id));
-    const ifRevision = revisionOf(ifMatch);
+  private async command(kind: OperatorCommand['kind'], asked: Asked, reply: FastifyReply): Promise<RolloutResource> {
+    const { id, reason, ifRevision, key, actor } = asked;
     const answer = await this.idempotency.once({ actor: actor.name, key, request: { kind, id, reason } }, async (tx) => {
-      const asked = unwrap(await this.desk.command(tx, id, { kind, reason, actor: actor.name }, ifRevision));
-      return { status: 200, body: asked };
+      return { status: 200, body: unwrap(await this.desk.command(tx, id, { kind, reason, actor: actor.name }, ifRevision)) };
     });
     this.ticker.wake();
     const resource = await this.obeyed(id, (answer.body as { revision: number }).revision);

@@ -1,6 +1,6 @@
 // Takes what the outbox holds to its endpoints: one delivery at a time for each, several endpoints at once, none waiting for another.
 import { Inject, Injectable } from '@nestjs/common';
-import type { Clock } from '#libs/base';
+import { type Clock, Pulse } from '#libs/base';
 import {
   type ClaimedDelivery,
   Database,
@@ -31,11 +31,9 @@ export class OutboxWorker {
   private readonly quiet: QuietLog;
   /** By endpoint. */
   private readonly inFlight = new Map<string, Promise<void>>();
-  private readonly closing = new AbortController();
+  private readonly pulse: Pulse;
   /** Aborted when draining took too long: attempts still running are given up. */
   private readonly abandon = new AbortController();
-  private wakeUp = new AbortController();
-  private loop: Promise<void> = Promise.resolve();
 
   constructor(
     @Inject(Database) private readonly database: Database,
@@ -45,42 +43,33 @@ export class OutboxWorker {
     @Inject(LOG) log: Log,
   ) {
     this.quiet = new QuietLog(log, clock);
+    this.pulse = new Pulse({
+      clock,
+      everyMs: pollMs,
+      beat: async () => await this.claim(),
+      onError: (error) => this.quiet.warn('deliveries cannot be claimed; trying again', error),
+    });
     this.endpoints = new WebhookEndpointStore(new SecretBox(settings.values.secretKey));
   }
 
   start(): void {
-    this.loop = this.run();
+    this.pulse.start();
   }
 
   /** Looks now instead of at the next second. Cheap to call often. */
   wake(): void {
-    this.wakeUp.abort();
+    this.pulse.wake();
   }
 
   /** Claims nothing more and lets attempts finish, 5 s at most; what is given up then is tried again by whoever comes next. */
   async close(): Promise<void> {
-    this.closing.abort();
-    this.wake();
-    await this.loop;
+    await this.pulse.stop();
     const patience = new AbortController();
     const drained = Promise.allSettled(this.inFlight.values());
     await Promise.race([drained, this.clock.sleep(drainLimitMs, patience.signal).catch(() => undefined)]);
     patience.abort();
     this.abandon.abort();
     await Promise.allSettled(this.inFlight.values());
-  }
-
-  private async run(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      this.wakeUp = new AbortController();
-      try {
-        await this.claim();
-      } catch (error) {
-        this.quiet.warn('deliveries cannot be claimed; trying again', error);
-      }
-      // An aborted sleep is a wake-up, not a failure.
-      await this.clock.sleep(pollMs, AbortSignal.any([this.wakeUp.signal, this.closing.signal])).catch(() => undefined);
-    }
   }
 
   private async claim(): Promise<void> {

@@ -1,7 +1,7 @@
 // Observations leave the request path as one addition to a window; once a second all windows go to Postgres, in order, each batch once.
 
 import { type Observation, type Window, WindowBook } from '#libs/analysis';
-import { type Clock, type Ids, systemIds } from '#libs/base';
+import { type Clock, type Ids, Pulse, systemIds } from '#libs/base';
 import { WindowStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import type { DatabaseLink } from '../database-link.js';
@@ -20,14 +20,18 @@ export class Recorder {
   private readonly book = new WindowBook();
   private readonly store = new WindowStore();
   private readonly pending: Batch[] = [];
-  private readonly closing = new AbortController();
+  private readonly pulse: Pulse;
   private nextSeq = 1;
   private dropped = 0;
-  private readonly quiet: QuietLog;
-  private loop: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: { readonly link: DatabaseLink; readonly clock: Clock; readonly log: Log; readonly ids?: Ids }) {
-    this.quiet = new QuietLog(options.log, options.clock);
+    const quiet = new QuietLog(options.log, options.clock);
+    this.pulse = new Pulse({
+      clock: options.clock,
+      everyMs: flushEveryMs,
+      beat: async () => await this.flush(),
+      onError: (error) => quiet.warn('windows cannot be written; they wait in memory', error),
+    });
     this.bootId = (options.ids ?? systemIds).uuid();
   }
 
@@ -41,37 +45,27 @@ export class Recorder {
   }
 
   start(): void {
-    this.loop = this.run();
+    this.pulse.start();
   }
 
-  private async run(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      await this.options.clock.sleep(flushEveryMs, this.closing.signal).catch(() => undefined);
-      await this.flush();
-    }
-  }
-
-  /** Cuts the open windows into a batch and sends what is pending, oldest first. Never rejects. */
-  async flush(): Promise<void> {
+  /** Cuts the open windows into a batch and sends what is pending, oldest first. */
+  private async flush(): Promise<void> {
     const windows = this.book.drain();
     if (windows.length > 0) this.pending.push({ seq: this.nextSeq++, windows });
     while (this.pending.length > mostPending) this.dropped += this.pending.shift()?.windows.length ?? 0;
-    try {
-      for (let batch = this.pending[0]; batch; batch = this.pending[0]) {
-        const { manager } = await this.options.link.use();
-        // A repeat after a lost reply changes nothing: (boot, seq) is the key.
-        await this.store.insert(manager, this.bootId, batch.seq, batch.windows);
-        this.pending.shift();
-      }
-    } catch (error) {
-      this.quiet.warn('windows cannot be written; they wait in memory', error);
+    for (let batch = this.pending[0]; batch; batch = this.pending[0]) {
+      const { manager } = await this.options.link.use();
+      // A repeat after a lost reply changes nothing: (boot, seq) is the key.
+      await this.store.insert(manager, this.bootId, batch.seq, batch.windows);
+      this.pending.shift();
     }
   }
 
-  /** Sends what is left, once. */
+  /** Sends what is left, once; what Postgres does not take now is lost with this process. */
   async close(): Promise<void> {
-    this.closing.abort();
-    await this.loop;
-    await this.flush();
+    await this.pulse.stop();
+    await this.flush().catch((error: unknown) => {
+      this.options.log.warn({ err: error, batches: this.pending.length }, 'the last windows could not be written');
+    });
   }
 }

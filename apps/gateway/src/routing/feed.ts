@@ -1,5 +1,5 @@
 // Keeps the snapshot fresh: LISTEN as a hint, a poll each second as the truth, the disk when there is no database. Never forgets what it knew.
-import type { Clock } from '#libs/base';
+import { type Clock, Pulse } from '#libs/base';
 import type { RoutingTable } from '#libs/rollout';
 import { ApiKeyStore, Listener, RoutingStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
@@ -23,31 +23,35 @@ export class RoutingFeed {
   private readonly routing = new RoutingStore();
   private readonly apiKeys = new ApiKeyStore();
   private readonly listener: Listener;
-  private readonly closing = new AbortController();
-  private wakeUp = new AbortController();
+  private readonly pulse: Pulse;
   private table: RoutingTable | null = null;
   private keys: Readonly<Record<string, KnownKey>> | null = null;
   private keysAtMs = Number.NEGATIVE_INFINITY;
   private heardAtMs = Number.NEGATIVE_INFINITY;
   private readonly quiet: QuietLog;
-  private loop: Promise<void> = Promise.resolve();
   private kept = '';
   /** Joined here, so that a request pays one property read. */
   current: Snapshot | null = null;
 
   constructor(private readonly options: FeedOptions) {
     this.quiet = new QuietLog(options.log, options.clock);
+    this.pulse = new Pulse({
+      clock: options.clock,
+      everyMs: pollEveryMs,
+      beat: async () => await this.refresh(),
+      onError: (error) => this.complain(error),
+    });
     this.listener = new Listener({
       url: options.databaseUrl,
       applicationName: 'serin-gateway-listen',
       channels: ['serin_routing', 'serin_keys'],
       onNotice: (channel) => {
         if (channel === 'serin_keys') this.keysAtMs = Number.NEGATIVE_INFINITY;
-        this.wakeUp.abort();
+        this.pulse.wake();
       },
       onConnected: () => {
         this.keysAtMs = Number.NEGATIVE_INFINITY;
-        this.wakeUp.abort();
+        this.pulse.wake();
       },
       clock: options.clock,
     });
@@ -65,10 +69,10 @@ export class RoutingFeed {
 
   /** Reads Postgres once; when that fails, the disk. Then goes on in the background. */
   async start(): Promise<void> {
-    await this.refresh();
+    await this.refresh().catch((error: unknown) => this.complain(error));
     if (!this.current) await this.fromDisk();
     this.listener.start();
-    this.loop = this.run();
+    this.pulse.start();
   }
 
   private async fromDisk(): Promise<void> {
@@ -84,34 +88,26 @@ export class RoutingFeed {
     this.options.onTable(this.table);
   }
 
-  private async run(): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      this.wakeUp = new AbortController();
-      await this.refresh();
-      await this.options.clock.sleep(pollEveryMs, AbortSignal.any([this.wakeUp.signal, this.closing.signal])).catch(() => undefined);
-    }
+  private complain(error: unknown): void {
+    if (!this.pulse.signal.aborted) this.quiet.warn('Postgres does not answer; serving by the last routing table', error);
   }
 
   private async refresh(): Promise<void> {
     const { clock, link } = this.options;
-    try {
-      const { manager } = await link.use();
-      const now = clock.monotonicMs();
-      const keysChanged = now - this.keysAtMs >= keysEveryMs;
-      if (keysChanged) {
-        this.keys = keysOf(await this.apiKeys.listActive(manager));
-        this.keysAtMs = now;
-      }
-      const read = await this.routing.read(manager, this.table ?? undefined);
-      this.heardAtMs = clock.monotonicMs();
-      const swapped = read !== null && supersedes(read, this.table);
-      if (swapped) this.swap(read);
-      if (keysChanged || swapped) {
-        this.join();
-        await this.keep();
-      }
-    } catch (error) {
-      if (!this.closing.signal.aborted) this.quiet.warn('Postgres does not answer; serving by the last routing table', error);
+    const { manager } = await link.use();
+    const now = clock.monotonicMs();
+    const keysChanged = now - this.keysAtMs >= keysEveryMs;
+    if (keysChanged) {
+      this.keys = keysOf(await this.apiKeys.listActive(manager));
+      this.keysAtMs = now;
+    }
+    const read = await this.routing.read(manager, this.table ?? undefined);
+    this.heardAtMs = clock.monotonicMs();
+    const swapped = read !== null && supersedes(read, this.table);
+    if (swapped) this.swap(read);
+    if (keysChanged || swapped) {
+      this.join();
+      await this.keep();
     }
   }
 
@@ -142,9 +138,8 @@ export class RoutingFeed {
   }
 
   async close(): Promise<void> {
-    this.closing.abort();
     await this.listener.close();
-    await this.loop;
+    await this.pulse.stop();
   }
 }
 
