@@ -9,7 +9,10 @@ export class ConfigError extends Error {
 export function readEnv<T extends z.ZodType>(schema: T, env: NodeJS.ProcessEnv): Readonly<z.infer<T>> {
   const parsed = schema.safeParse(env);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+    const lines = parsed.error.issues.map((issue) => {
+      const name = issue.path.join('.');
+      return `  ${name}: ${env[name] === undefined ? 'must be set' : issue.message}`;
+    });
     throw new ConfigError(`bad environment:\n${lines.join('\n')}`);
   }
   return Object.freeze(parsed.data) as Readonly<z.infer<T>>;
