@@ -8,7 +8,9 @@ import {
   type EngineStats,
   type GenerateRequest,
   type InferenceEngine,
+  type Prompt,
   type TokenEvent,
+  unknownLoad,
 } from './engine.js';
 
 export interface FakeBehaviour {
@@ -52,7 +54,20 @@ export class FakeEngine implements InferenceEngine {
   }
 
   capabilities(): EngineCapabilities {
-    return { entropy: 'exact', cancel: 'step', maxParallel: null, contextSize: null, vocabularyHash: null };
+    return {
+      entropy: 'exact',
+      cancel: 'step',
+      topLogprobs: 0,
+      choices: 1,
+      constraints: false,
+      penalties: true,
+      scoring: false,
+      embeddings: false,
+      maxParallel: null,
+      contextSize: null,
+      vocabularyHash: null,
+      evaluation: null,
+    };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenEvent> {
@@ -68,12 +83,17 @@ export class FakeEngine implements InferenceEngine {
         if (index === this.behaviour.dieAfterTokens)
           throw new EngineError({ code: 'engine.crashed', message: 'the engine died in the middle', retryable: true });
         if (index > 0) await this.pause(this.behaviour.betweenTokensMs ?? 0, signal);
-        yield { type: 'token', text, uncertainty: { kind: 'exact', entropyNats: this.behaviour.entropyNats ?? 0.3, nllNats: 0.1 } };
+        yield {
+          type: 'token',
+          choice: 0,
+          text,
+          uncertainty: { kind: 'exact', entropyNats: this.behaviour.entropyNats ?? 0.3, nllNats: 0.1, marginNats: 1 },
+        };
       }
+      yield { type: 'finish', choice: 0, finishReason: shown.length < tokens.length ? 'length' : 'stop' };
       yield {
         type: 'end',
-        finishReason: shown.length < tokens.length ? 'length' : 'stop',
-        usage: { inputTokens: request.messages.length * 4, outputTokens: shown.length, cachedTokens: 0 },
+        usage: { inputTokens: promptSize(request.prompt), outputTokens: shown.length, cachedTokens: 0 },
         queueWaitMs: 0,
       };
     } finally {
@@ -89,7 +109,7 @@ export class FakeEngine implements InferenceEngine {
   }
 
   stats(): EngineStats {
-    return { state: this.state, reason: this.reason, running: this.running, queued: 0, crashes: 0, pid: null, rssBytes: null };
+    return { ...unknownLoad, state: this.state, reason: this.reason, running: this.running, crashes: 0, pid: null, rssBytes: null };
   }
 
   onStateChange(listener: (stats: EngineStats) => void): () => void {
@@ -107,4 +127,9 @@ export class FakeEngine implements InferenceEngine {
   async unload(): Promise<void> {
     this.become('stopped');
   }
+}
+
+function promptSize(prompt: Prompt): number {
+  if (prompt.kind === 'tokens') return prompt.tokens.length;
+  return prompt.kind === 'text' ? Math.ceil(prompt.text.length / 4) : prompt.messages.length * 4;
 }

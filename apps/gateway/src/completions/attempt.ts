@@ -47,6 +47,7 @@ export async function attempt({ engine, request, answer, deadlines, gone, clock,
   let entropySum = 0;
   let entropyMax = 0;
   let nllSum = 0;
+  let finishReason: FinishReason | null = null;
   const left = (outcome: Attempt['outcome'], rest: Partial<Attempt>): Attempt => ({
     outcome,
     fault: null,
@@ -64,9 +65,13 @@ export async function attempt({ engine, request, answer, deadlines, gone, clock,
   try {
     for await (const event of engine.generate(request, abort.signal)) {
       watch.token();
+      if (event.type === 'finish') {
+        finishReason = event.finishReason;
+        continue;
+      }
       if (event.type === 'end') {
-        answer.end(event.finishReason, event.usage);
-        return left('ok', { finishReason: event.finishReason, usage: event.usage, queueWaitMs: event.queueWaitMs });
+        answer.end(finishReason ?? 'stop', event.usage);
+        return left('ok', { finishReason, usage: event.usage, queueWaitMs: event.queueWaitMs });
       }
       lastAtMs = clock.monotonicMs();
       firstAtMs ??= lastAtMs;

@@ -70,5 +70,5 @@ function forwarded(body: ChatBody): Record<string, unknown> {
 }
 
 export function engineRequest(id: string, body: ChatBody, spec: VersionSpec): GenerateRequest {
-  return { id, messages: messagesOf(body, spec), sampling: samplingOf(body, spec), body: forwarded(body) };
+  return { id, prompt: { kind: 'chat', messages: messagesOf(body, spec) }, sampling: samplingOf(body, spec), body: forwarded(body) };
 }

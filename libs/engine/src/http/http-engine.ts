@@ -13,6 +13,7 @@ import {
   type InferenceEngine,
   type TokenEvent,
   type Usage,
+  unknownLoad,
 } from '../engine.js';
 import { guardedLookup, isMetadataAddress } from './address.js';
 import { EventStreamError, readEvents } from './events.js';
@@ -117,7 +118,20 @@ export class HttpEngine implements InferenceEngine {
   }
 
   capabilities(): EngineCapabilities {
-    return { entropy: 'none', cancel: 'disconnect', maxParallel: null, contextSize: null, vocabularyHash: null };
+    return {
+      entropy: 'none',
+      cancel: 'disconnect',
+      topLogprobs: 0,
+      choices: 1,
+      constraints: true,
+      penalties: true,
+      scoring: false,
+      embeddings: false,
+      maxParallel: null,
+      contextSize: null,
+      vocabularyHash: null,
+      evaluation: null,
+    };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenEvent> {
@@ -160,7 +174,7 @@ export class HttpEngine implements InferenceEngine {
       body: JSON.stringify({
         ...request.body,
         model: this.options.model,
-        messages: request.messages,
+        messages: request.prompt.kind === 'chat' ? request.prompt.messages : [],
         temperature: sampling.temperature,
         top_p: sampling.topP,
         max_tokens: sampling.maxTokens,
@@ -200,12 +214,13 @@ export class HttpEngine implements InferenceEngine {
       const text = choice?.delta?.content;
       if (text) {
         pieces += 1;
-        yield { type: 'token', text, uncertainty: { kind: 'none' } };
+        yield { type: 'token', choice: 0, text, uncertainty: { kind: 'none' } };
       }
     }
     // An answer without a finish reason was cut: telling the client that it is whole would be a lie.
     if (finishReason === null) throw new EngineError(fault('engine.upstream-error', 'the upstream ended its answer in the middle', true));
-    yield { type: 'end', finishReason, usage: usage ?? { inputTokens: 0, outputTokens: pieces, cachedTokens: 0 }, queueWaitMs: 0 };
+    yield { type: 'finish', choice: 0, finishReason };
+    yield { type: 'end', usage: usage ?? { inputTokens: 0, outputTokens: pieces, cachedTokens: 0 }, queueWaitMs: 0 };
   }
 
   private explain(error: unknown, signal: AbortSignal, watchdog: AbortSignal): EngineError {
@@ -236,7 +251,7 @@ export class HttpEngine implements InferenceEngine {
   }
 
   stats(): EngineStats {
-    return { state: this.state, reason: this.reason, running: this.running, queued: 0, crashes: 0, pid: null, rssBytes: null };
+    return { ...unknownLoad, state: this.state, reason: this.reason, running: this.running, crashes: 0, pid: null, rssBytes: null };
   }
 
   onStateChange(listener: (stats: EngineStats) => void): () => void {

@@ -11,6 +11,7 @@ import {
   type GenerateRequest,
   type InferenceEngine,
   type TokenEvent,
+  unknownLoad,
 } from '../engine.js';
 import { EventQueue } from '../event-queue.js';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
@@ -148,7 +149,11 @@ export class NativeEngine implements InferenceEngine {
     });
     const asked = async (): Promise<void> => {
       const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: 1, stop: [] };
-      for await (const event of this.ask(child, { id: 'smoke', messages: [{ role: 'user', content: 'Hello' }], sampling }, deadline)) {
+      for await (const event of this.ask(
+        child,
+        { id: 'smoke', prompt: { kind: 'chat', messages: [{ role: 'user', content: 'Hello' }] }, sampling },
+        deadline,
+      )) {
         if (event.type === 'token' && event.uncertainty.kind === 'exact' && !Number.isFinite(event.uncertainty.entropyNats)) {
           throw new EngineError(
             engineFault('engine.load-failed', 'the first token has no finite entropy: the weights hold NaN or infinity'),
@@ -171,6 +176,13 @@ export class NativeEngine implements InferenceEngine {
     return {
       entropy: 'exact',
       cancel: 'step',
+      topLogprobs: 0,
+      choices: 1,
+      constraints: false,
+      penalties: false,
+      scoring: false,
+      embeddings: false,
+      evaluation: null,
       maxParallel: this.options.spec.parallel,
       contextSize: this.contextSize,
       vocabularyHash: this.header?.vocabularyHash ?? null,
@@ -201,7 +213,12 @@ export class NativeEngine implements InferenceEngine {
     this.queues.set(id, queue);
     let complete = false;
     try {
-      child.send({ type: 'generate', id, messages: request.messages, sampling: request.sampling });
+      child.send({
+        type: 'generate',
+        id,
+        messages: request.prompt.kind === 'chat' ? request.prompt.messages : [],
+        sampling: request.sampling,
+      });
       for await (const event of queue) {
         complete = event.type === 'end';
         yield event;
@@ -229,16 +246,17 @@ export class NativeEngine implements InferenceEngine {
           // JSON turns NaN into null; either way the token has no measure, and that is counted, not hidden.
           this.queues.get(id)?.push({
             type: 'token',
+            choice: 0,
             text,
-            uncertainty: { kind: 'exact', entropyNats: entropyNats ?? Number.NaN, nllNats: nllNats ?? Number.NaN },
+            uncertainty: { kind: 'exact', entropyNats: entropyNats ?? Number.NaN, nllNats: nllNats ?? Number.NaN, marginNats: Number.NaN },
           });
         }
         return;
       case 'end': {
         const queue = this.queues.get(message.id);
+        queue?.push({ type: 'finish', choice: 0, finishReason: message.finishReason });
         queue?.push({
           type: 'end',
-          finishReason: message.finishReason,
           usage: { inputTokens: message.inputTokens, outputTokens: message.outputTokens, cachedTokens: 0 },
           queueWaitMs: message.queueWaitMs,
         });
@@ -297,10 +315,10 @@ export class NativeEngine implements InferenceEngine {
 
   stats(): EngineStats {
     return {
+      ...unknownLoad,
       state: this.state,
       reason: this.reason,
       running: this.queues.size,
-      queued: 0,
       crashes: this.crashes,
       pid: this.process?.pid ?? null,
       rssBytes: this.rssBytes,
