@@ -120,6 +120,8 @@ export function causeText(reason: Reason, evidence: Evidence | null, subject: Su
       return 'the step has too few candidate responses yet';
     case 'bake.time':
       return 'the last step is baking';
+    case 'bake.responses':
+      return 'the candidate answered nobody while it baked';
     case 'amber':
       return 'the evidence against the candidate is too strong to go on and too weak to roll back';
     case 'unproven':

@@ -1,9 +1,9 @@
 // The decision: a pure function from a rollout and its evidence to a transition. Read it top to bottom: it is the order of judgment.
 
-import type { CheckName, Finding } from '#libs/base';
+import type { Arm, CheckName, Finding } from '#libs/base';
 import { obey } from './command.js';
 import { held, moved } from './decision.js';
-import { isTerminal } from './graph.js';
+import { isActive, isTerminal } from './graph.js';
 import type { ActivePhase, Decision, Evidence, Phase, Reason, Rollout } from './model.js';
 import { weightOf } from './weight.js';
 
@@ -23,28 +23,21 @@ export function decide(rollout: Rollout, evidence: Evidence, now: number): Decis
   );
 }
 
-/** Rollback is not always safe: onto a dead stable it would turn a bad answer into no answer. */
+/** Rollback is not always safe: onto a dead stable it would turn a bad answer into no answer. Then the weight stays and a person is asked. */
 function judgeHealth(rollout: Rollout, evidence: Evidence, now: number): Decision | null {
+  const { phase, plan } = rollout;
   const { stable, candidate } = evidence.arms;
-  if (candidate.state === 'failed') {
-    const reason: Reason = {
-      code: 'engine.failed',
-      check: 'engine',
-      direction: 'candidate',
-      ...(candidate.reason ? { text: candidate.reason } : {}),
-    };
+  const cause = (code: string, arm: Arm): Reason => {
+    const text = evidence.arms[arm].reason;
+    return { code, check: 'engine', direction: arm, ...(text ? { text } : {}) };
+  };
+  if (candidate.state === 'failed' && (stable.state !== 'failed' || weightOf(phase, plan) === 0)) {
+    const reason = cause('engine.failed', 'candidate');
     return moved('rollback', { phase: 'rolledBack', at: now, reason }, reason, now);
   }
-  if (stable.state === 'failed') {
-    const reason: Reason = {
-      code: 'stable.failed',
-      check: 'engine',
-      direction: 'stable',
-      ...(stable.reason ? { text: stable.reason } : {}),
-    };
-    return held(rollout.phase, reason, now);
-  }
-  return null;
+  if (stable.state !== 'failed') return null;
+  const reason = cause('stable.failed', 'stable');
+  return isActive(phase) ? paused(phase, reason, now) : held(phase, reason, now);
 }
 
 /** Any check that fails takes the candidate back at once, without waiting for a bake, also during a pause. */
@@ -151,11 +144,16 @@ export function startWhenFitted(rollout: Rollout, phase: ActivePhase, evidence: 
   );
 }
 
-function leaveStep(rollout: Rollout, phase: Extract<Phase, { readonly phase: 'progressing' }>, evidence: Evidence, now: number): Decision {
+function leaveStep(rollout: Rollout, phase: Exposed, evidence: Evidence, now: number): Decision {
   const step = rollout.plan.steps[phase.step];
   if (!step) throw new Error(`rollout ${rollout.id} is on step ${phase.step} of ${rollout.plan.steps.length}`);
-  if (evidence.gateways.live === 0 || evidence.gateways.applied < evidence.gateways.live) return held(phase, { code: 'propagating' }, now);
+  const propagating = evidence.gateways.live === 0 || evidence.gateways.applied < evidence.gateways.live;
   const elapsedMs = now - phase.since;
+  /** No proof by the deadline: hold and ask, whatever it was that was waited for. */
+  const overdue = (waiting: Reason): Decision =>
+    elapsedMs > step.deadlineS * 1000
+      ? paused(phase, { ...waiting, code: 'deadline', text: waiting.code }, now)
+      : held(phase, waiting, now);
   const forward = (): Decision => {
     const next = rollout.plan.steps[phase.step + 1];
     const numbers = { candidate: evidence.counts.candidate, stable: evidence.counts.stable };
@@ -168,46 +166,51 @@ function leaveStep(rollout: Rollout, phase: Extract<Phase, { readonly phase: 'pr
         )
       : moved('bake', { phase: 'baking', since: now, step: phase.step }, { code: 'proof', numbers }, now);
   };
-  // At 100% there is no stable beside the candidate: nothing to compare, only time to pass.
-  if (step.weightPct === 100) return elapsedMs >= step.minS * 1000 ? forward() : held(phase, { code: 'step.time' }, now);
-  const silence = silentArm(rollout, phase.since, evidence, now);
+  const silence = silentArm(rollout, phase, evidence, now);
   if (silence) return paused(phase, silence, now);
+  if (propagating) return overdue({ code: 'propagating' });
+  if (elapsedMs < step.minS * 1000) return held(phase, { code: 'step.time' }, now);
+  // At 100% there is no stable beside the candidate: nothing to compare, only time to pass.
+  if (step.weightPct === 100) return answeredSince(phase, evidence) ? forward() : overdue({ code: 'step.responses' });
   const unproven = evidence.promotion.filter((proof) => !proof.proven);
   const waiting: Reason | null =
-    elapsedMs < step.minS * 1000
-      ? { code: 'step.time' }
-      : evidence.counts.stepCandidate < step.minResponses
-        ? { code: 'step.responses' }
-        : evidence.combined.logE >= amberLogE
-          ? { code: 'amber' }
-          : unproven[0]
-            ? { code: 'unproven', check: unproven[0].check, numbers: { logE: unproven[0].logE, needed: unproven[0].needed } }
-            : evidence.promotion.length === 0
-              ? { code: 'unproven' }
-              : null;
-  if (!waiting) return forward();
-  return elapsedMs > step.deadlineS * 1000
-    ? paused(phase, { ...waiting, code: 'deadline', text: waiting.code }, now)
-    : held(phase, waiting, now);
+    evidence.counts.stepCandidate < step.minResponses
+      ? { code: 'step.responses' }
+      : evidence.combined.logE >= amberLogE
+        ? { code: 'amber' }
+        : unproven[0]
+          ? { code: 'unproven', check: unproven[0].check, numbers: { logE: unproven[0].logE, needed: unproven[0].needed } }
+          : evidence.promotion.length === 0
+            ? { code: 'unproven' }
+            : null;
+  return waiting ? overdue(waiting) : forward();
 }
 
-/** No data is never evidence: an arm that went silent pauses the rollout, it neither passes nor fails. */
-function silentArm(rollout: Rollout, since: number, evidence: Evidence, now: number): Reason | null {
-  for (const [arm, lastAt] of [
-    ['candidate', evidence.counts.lastCandidateAt],
-    ['stable', evidence.counts.lastStableAt],
-  ] as const) {
-    const silentMs = now - Math.max(lastAt ?? 0, since);
-    if (silentMs > rollout.plan.noDataLimitS * 1000)
-      return { code: 'no-data', direction: arm, numbers: { silentS: Math.round(silentMs / 1000) } };
+type Exposed = Extract<ActivePhase, { readonly step: number }>;
+
+/** No data is never evidence: an arm that went silent pauses the rollout, it neither passes nor fails. At 100% stable is silent by plan. */
+function silentArm({ plan }: Rollout, phase: Exposed, { counts }: Evidence, now: number): Reason | null {
+  const alone = plan.steps[phase.step]?.weightPct === 100;
+  for (const arm of alone ? (['candidate'] as const) : (['candidate', 'stable'] as const)) {
+    const lastAt = arm === 'candidate' ? counts.lastCandidateAt : counts.lastStableAt;
+    const silentMs = now - Math.max(lastAt ?? 0, phase.since);
+    if (silentMs > plan.noDataLimitS * 1000) return { code: 'no-data', direction: arm, numbers: { silentS: Math.round(silentMs / 1000) } };
   }
   return null;
 }
 
-function leaveBake(rollout: Rollout, phase: Extract<Phase, { readonly phase: 'baking' }>, evidence: Evidence, now: number): Decision {
+/** The candidate answered somebody in this phase. Observations carry the second in which they were assigned. */
+function answeredSince(phase: Exposed, { counts }: Evidence): boolean {
+  return counts.lastCandidateAt !== null && counts.lastCandidateAt + 1_000 > phase.since;
+}
+
+function leaveBake(rollout: Rollout, phase: Exposed, evidence: Evidence, now: number): Decision {
+  const silence = silentArm(rollout, phase, evidence, now);
+  if (silence) return paused(phase, silence, now);
   if (evidence.arms.candidate.state !== 'ready') return held(phase, { code: 'engine.not-ready', direction: 'candidate' }, now);
   if (evidence.combined.logE >= amberLogE) return held(phase, { code: 'amber' }, now);
   if (now - phase.since < rollout.plan.bakeS * 1000) return held(phase, { code: 'bake.time' }, now);
+  if (!answeredSince(phase, evidence)) return held(phase, { code: 'bake.responses' }, now);
   return moved(
     'promote',
     { phase: 'promoted', at: now },

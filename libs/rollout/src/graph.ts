@@ -1,9 +1,9 @@
 // Which phase may follow which, said once. Terminal phases end.
-import type { Phase, PhaseName } from './model.js';
+import type { ActivePhase, Phase, PhaseName } from './model.js';
 
 export const graph: Readonly<Record<PhaseName, readonly PhaseName[]>> = {
-  pending: ['gating', 'progressing', 'paused', 'rolledBack', 'aborted'],
-  gating: ['progressing', 'paused', 'rolledBack', 'aborted'],
+  pending: ['gating', 'progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
+  gating: ['progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
   progressing: ['progressing', 'baking', 'paused', 'promoted', 'rolledBack', 'aborted'],
   baking: ['paused', 'promoted', 'rolledBack', 'aborted'],
   paused: ['pending', 'gating', 'progressing', 'baking', 'promoted', 'rolledBack', 'aborted'],
@@ -14,6 +14,11 @@ export const graph: Readonly<Record<PhaseName, readonly PhaseName[]>> = {
 
 export function isTerminal(phase: Phase): phase is Extract<Phase, { readonly phase: 'promoted' | 'rolledBack' | 'aborted' }> {
   return graph[phase.phase].length === 0;
+}
+
+/** Under way: neither ended nor paused. */
+export function isActive(phase: Phase): phase is ActivePhase {
+  return !isTerminal(phase) && phase.phase !== 'paused';
 }
 
 /** Staying is always allowed; leaving only along an edge. */

@@ -1,0 +1,206 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { aFinding, aRollout, evidence, gatedPlan, noData, now, plan } from '../../../test/support/rollout.js';
+import {
+  type ActivePhase,
+  decide,
+  type Evidence,
+  graph,
+  isTerminal,
+  mayFollow,
+  type Phase,
+  type PhaseName,
+  type Plan,
+  replay,
+  weightOf,
+} from './index.js';
+
+const times = fc.integer({ min: now - 2_000_000, max: now });
+const whole: Plan = { ...plan, steps: plan.steps.map((step, index) => (index === 1 ? { ...step, weightPct: 100 } : step)) };
+const plans = fc.constantFrom(plan, gatedPlan, whole);
+const activePhases: fc.Arbitrary<ActivePhase> = fc.oneof(
+  fc.record({ phase: fc.constantFrom('pending' as const, 'gating' as const), since: times }),
+  fc.record({ phase: fc.constant('progressing' as const), since: times, step: fc.integer({ min: 0, max: 1 }) }),
+  fc.record({ phase: fc.constant('baking' as const), since: times, step: fc.constant(1) }),
+);
+const reasons = fc.record({
+  code: fc.constantFrom('operator', 'gate.inconclusive', 'no-data', 'deadline', 'stable.failed', 'reference.thin'),
+});
+const livePhases: fc.Arbitrary<Phase> = fc.oneof(
+  activePhases,
+  fc.record({ phase: fc.constant('paused' as const), since: times, reason: reasons, from: activePhases }),
+);
+const endedPhases: fc.Arbitrary<Phase> = fc.oneof(
+  fc.record({ phase: fc.constant('promoted' as const), at: times }),
+  fc.record({ phase: fc.constantFrom('rolledBack' as const, 'aborted' as const), at: times, reason: reasons }),
+);
+const verdicts = fc.constantFrom('pass' as const, 'fail' as const, 'inconclusive' as const, 'unmeasured' as const);
+const checks = fc.constantFrom(
+  'entropy' as const,
+  'length' as const,
+  'errors' as const,
+  'latency' as const,
+  'quality' as const,
+  'engine' as const,
+);
+const logs = fc.double({ min: -700, max: 700, noNaN: true });
+const counts = fc.integer({ min: 0, max: 5_000 });
+const arms = fc.record({ state: fc.constantFrom('ready' as const, 'loading' as const, 'failed' as const, 'unknown' as const) });
+const evidences: fc.Arbitrary<Evidence> = fc
+  .record({
+    arms: fc.record({ stable: arms, candidate: arms }),
+    gateways: fc.record({ live: fc.integer({ min: 0, max: 3 }), applied: fc.integer({ min: 0, max: 3 }) }),
+    gate: fc.option(
+      fc.record({
+        verdict: verdicts,
+        note: fc.constant('x'),
+        effect: fc.option(logs),
+        lower: fc.option(logs),
+        upper: fc.option(logs),
+        evaluationId: fc.constant('e'),
+      }),
+    ),
+    reference: fc.record({ responses: counts, fitted: fc.boolean() }),
+    findings: fc.array(
+      fc.tuple(checks, verdicts, logs).map(([check, verdict, logE]) => aFinding(check, verdict, logE)),
+      { maxLength: 5 },
+    ),
+    combined: fc.record({ logE: logs, threshold: fc.constant(Math.log(100)), share: fc.constant({}) }),
+    promotion: fc.array(fc.record({ check: checks, logE: logs, needed: fc.constant(3), proven: fc.boolean() }), { maxLength: 3 }),
+    counts: fc.record({
+      stable: counts,
+      candidate: counts,
+      candidateUnits: counts,
+      stepCandidate: counts,
+      stepStable: counts,
+      lastStableAt: fc.option(times),
+      lastCandidateAt: fc.option(times),
+    }),
+    command: fc.option(
+      fc.record({
+        kind: fc.constantFrom('pause' as const, 'resume' as const, 'promote' as const, 'rollback' as const, 'abort' as const),
+        reason: fc.constant('because'),
+        actor: fc.constant('ada'),
+      }),
+      { freq: 2 },
+    ),
+  })
+  .map((more) => evidence(more));
+
+const runs = { numRuns: 3_000, seed: 7 };
+
+describe('whatever the evidence', () => {
+  it('a decision stays within the graph, and on a step that the plan has', () => {
+    fc.assert(
+      fc.property(livePhases, plans, evidences, (phase, own, seen) => {
+        const { next, transition } = decide(aRollout(phase, own), seen, now);
+        expect(mayFollow(phase.phase, next.phase)).toBe(true);
+        if ('step' in next) expect(own.steps[next.step]).toBeDefined();
+        if (transition === 'hold') expect(next).toBe(phase);
+        else expect(next).not.toEqual(phase);
+      }),
+      runs,
+    );
+  });
+
+  it('an ended rollout does not change', () => {
+    fc.assert(
+      fc.property(endedPhases, plans, evidences, (phase, own, seen) => {
+        expect(decide(aRollout(phase, own), seen, now)).toMatchObject({ transition: 'hold', next: phase });
+      }),
+      runs,
+    );
+  });
+
+  it('the weight rises only on proof, by one step at a time, or by a person', () => {
+    fc.assert(
+      fc.property(livePhases, plans, evidences, (phase, own, seen) => {
+        const { next, transition } = decide(aRollout(phase, own), seen, now);
+        if (weightOf(next, own) <= weightOf(phase, own)) return;
+        expect(['start', 'advance', 'resume']).toContain(transition);
+        if (transition === 'resume') expect(seen.command?.kind).toBe('resume');
+        if (transition === 'advance') {
+          expect(seen.promotion.length).toBeGreaterThan(0);
+          expect(seen.promotion.every((proof) => proof.proven)).toBe(true);
+          expect((next as { step: number }).step).toBe((phase as { step: number }).step + 1);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('it never rises while a check fails, and without a person the candidate is then gone or kept for want of a stable', () => {
+    fc.assert(
+      fc.property(livePhases, plans, evidences, (phase, own, seen) => {
+        const failing: Evidence = { ...seen, command: null, findings: [...seen.findings, aFinding('entropy', 'fail', 9)] };
+        const { next, transition } = decide(aRollout(phase, own), failing, now);
+        if (weightOf(phase, own) === 0) return;
+        expect(weightOf(next, own)).toBeLessThanOrEqual(weightOf(phase, own));
+        if (seen.arms.stable.state !== 'failed') expect(transition).toBe('rollback');
+        else expect(['hold', 'pause']).toContain(transition);
+      }),
+      runs,
+    );
+  });
+
+  it('the same input gives the same decision, and leaves the input alone', () => {
+    fc.assert(
+      fc.property(livePhases, plans, evidences, (phase, own, seen) => {
+        const rollout = aRollout(phase, own);
+        const copy = structuredClone({ rollout, seen });
+        const first = decide(rollout, seen, now);
+        expect(decide(copy.rollout, copy.seen, now)).toEqual(first);
+        expect({ rollout, seen }).toEqual(copy);
+        expect(replay([{ rollout, evidence: seen, now, transition: first.transition }])).toEqual([]);
+      }),
+      runs,
+    );
+  });
+
+  it('no data neither promotes nor moves forward nor rolls back, however long it lasts', () => {
+    fc.assert(
+      fc.property(livePhases, plans, (phase, own) => {
+        const { transition } = decide(aRollout(phase, own), noData(), now);
+        expect(['hold', 'pause']).toContain(transition);
+      }),
+      runs,
+    );
+  });
+
+  it('nothing is decided twice: a rollout that only moved is not moved back by the same evidence', () => {
+    fc.assert(
+      fc.property(livePhases, plans, evidences, (phase, own, seen) => {
+        const first = decide(aRollout(phase, own), { ...seen, command: null }, now);
+        if (first.transition !== 'pause') return;
+        expect(['hold', 'rollback']).toContain(decide(aRollout(first.next, own), { ...seen, command: null }, now).transition);
+      }),
+      runs,
+    );
+  });
+});
+
+describe('the graph', () => {
+  const names = Object.keys(graph) as PhaseName[];
+
+  it('reaches every phase from the first', () => {
+    const reached = new Set<PhaseName>(['pending']);
+    for (const name of reached) for (const next of graph[name]) reached.add(next);
+    expect([...reached].sort()).toEqual([...names].sort());
+  });
+
+  it('ends in promoted, rolledBack and aborted, and only there', () => {
+    expect(names.filter((name) => graph[name].length === 0).sort()).toEqual(['aborted', 'promoted', 'rolledBack']);
+  });
+
+  it('leads from every live phase to a rollback and an abort in one move', () => {
+    for (const name of names.filter((one) => graph[one].length > 0)) {
+      expect(graph[name]).toContain('rolledBack');
+      expect(graph[name]).toContain('aborted');
+    }
+  });
+
+  it('knows its ends by the phase', () => {
+    fc.assert(fc.property(endedPhases, (phase) => isTerminal(phase)));
+    fc.assert(fc.property(livePhases, (phase) => !isTerminal(phase)));
+  });
+});

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { aRollout, evidence, now, onStep } from '../../../test/support/rollout.js';
+import { checkPlan, defaultPlan, type Plan, type PlanDraft, replay, resolvePlan } from './index.js';
+
+const checked = (draft: PlanDraft) => checkPlan(resolvePlan(draft, defaultPlan));
+const off = { enabled: false };
+
+describe('a plan draft', () => {
+  it('left empty is the default plan, which is sound', () => {
+    expect(resolvePlan({}, defaultPlan)).toEqual(defaultPlan);
+    expect(checked({}).ok).toBe(true);
+  });
+
+  it('changes what it names and nothing beside it', () => {
+    const plan = resolvePlan({ bakeS: 1, checks: { entropy: { up: 0.3 } }, guards: { minS: 9 }, promotion: { alpha: 0.01 } }, defaultPlan);
+    expect(plan).toEqual({
+      ...defaultPlan,
+      bakeS: 1,
+      checks: { ...defaultPlan.checks, entropy: { ...defaultPlan.checks.entropy, up: 0.3 } },
+      guards: { ...defaultPlan.guards, minS: 9 },
+      promotion: { ...defaultPlan.promotion, alpha: 0.01 },
+    });
+  });
+
+  it('takes a field that is undefined as left out', () => {
+    expect(resolvePlan({ bakeS: undefined, checks: { entropy: { up: undefined } }, gate: undefined }, defaultPlan)).toEqual(defaultPlan);
+  });
+
+  it('replaces the steps as a whole and fills each from the step defaults', () => {
+    expect(resolvePlan({ steps: [{ weightPct: 20, minS: 5 }] }, defaultPlan).steps).toEqual([
+      { weightPct: 20, minS: 5, minResponses: 50, deadlineS: 86_400 },
+    ]);
+  });
+
+  it('fills a gate from the one below it, then from the defaults; null takes the gate away', () => {
+    const gated = resolvePlan({ gate: { testSet: 'a', margin: 0.1 } }, defaultPlan);
+    expect(gated.gate).toEqual({ testSet: 'a', margin: 0.1, minCases: 100, maxErrorShare: 0.02 });
+    expect(resolvePlan({ gate: { testSet: 'b' } }, gated).gate).toEqual({ testSet: 'b', margin: 0.1, minCases: 100, maxErrorShare: 0.02 });
+    expect(resolvePlan({ gate: null }, gated).gate).toBeNull();
+    expect(resolvePlan({}, gated).gate).toEqual(gated.gate);
+  });
+
+  it('does not write into its base', () => {
+    const base = structuredClone(defaultPlan);
+    resolvePlan({ steps: [{ weightPct: 20 }], checks: { errors: { ratio: 9 } } }, base);
+    expect(base).toEqual(defaultPlan);
+  });
+});
+
+describe('a plan is refused with its field and a remedy', () => {
+  it.each<[string, PlanDraft, string, string]>([
+    [
+      'without any active check',
+      { checks: { entropy: off, length: off, errors: off, latency: off } },
+      'plan.no-active-check',
+      'plan.checks',
+    ],
+    ['when nothing gates promotion', { promotion: { gating: [] } }, 'plan.no-proof', 'plan.promotion.gating'],
+    [
+      'when all that gates is switched off',
+      { checks: { entropy: off }, promotion: { gating: ['entropy'] } },
+      'plan.no-proof',
+      'plan.promotion.gating',
+    ],
+    [
+      'when a step is not above the one before',
+      { steps: [{ weightPct: 5 }, { weightPct: 50 }, { weightPct: 50 }] },
+      'plan.steps-not-rising',
+      'plan.steps[2].weightPct',
+    ],
+    [
+      'when a deadline comes before the least time',
+      { steps: [{ weightPct: 5, minS: 100, deadlineS: 99 }] },
+      'plan.deadline-too-early',
+      'plan.steps[0].deadlineS',
+    ],
+    ['when stable is never beside the candidate', { steps: [{ weightPct: 100 }] }, 'plan.no-comparison', 'plan.steps'],
+    ['without steps', { steps: [] }, 'plan.no-comparison', 'plan.steps'],
+  ])('%s', (_what, draft, code, field) => {
+    const outcome = checked(draft);
+    expect(outcome).toMatchObject({ ok: false, fault: { code, field, retryable: false } });
+    if (!outcome.ok) expect(outcome.fault.remedy?.length).toBeGreaterThan(20);
+  });
+
+  it('but not while one check and one proof are left', () => {
+    expect(checked({ checks: { entropy: off, length: off, latency: off } }).ok).toBe(true);
+    expect(checked({ steps: [{ weightPct: 50 }, { weightPct: 100 }] }).ok).toBe(true);
+  });
+});
+
+describe('replay', () => {
+  const record = { rollout: aRollout(onStep(0)), evidence: evidence(), now, transition: 'advance' as const };
+
+  it('finds no difference in decisions that would be made again, also after a trip through JSON', () => {
+    expect(replay([record, JSON.parse(JSON.stringify(record)) as typeof record])).toEqual([]);
+  });
+
+  it('tells which decision would be another one today', () => {
+    const stricter: Plan = { ...record.rollout.plan, steps: record.rollout.plan.steps.map((step) => ({ ...step, minResponses: 101 })) };
+    expect(replay([record, { ...record, rollout: { ...record.rollout, plan: stricter } }])).toMatchObject([
+      { index: 1, recorded: 'advance', replayed: { transition: 'hold', reason: { code: 'step.responses' } } },
+    ]);
+  });
+});

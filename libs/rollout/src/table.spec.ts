@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { aRollout, baking, gating, onStep, pausedFrom, pending, secondsAgo } from '../../../test/support/rollout.js';
+import { deriveTable, type Phase, type ServedVersion, type TableInput } from './index.js';
+
+const version = (id: string): ServedVersion => ({ id, model: 'support', label: id, digest: 'd', spec: {} });
+const versions = ['v1', 'v2', 'v3', 'v4'].map(version);
+const input = (phase: Phase | null, more: Partial<TableInput> = {}): TableInput => ({
+  models: [{ name: 'support', stableVersionId: 'v1' }],
+  rollouts: phase ? [{ ...aRollout(phase), salt: 'ab' }] : [],
+  versions,
+  pinnedVersionIds: [],
+  ...more,
+});
+
+describe('the routing table', () => {
+  it.each<[string, Phase, number]>([
+    ['pending', pending(), 0],
+    ['gating', gating(), 0],
+    ['on its first step', onStep(0), 0.05],
+    ['on its second step', onStep(1), 0.5],
+    ['baking', baking(), 0.5],
+    ['paused before its first step', pausedFrom(pending()), 0],
+    ['paused on a step', pausedFrom(onStep(0)), 0.05],
+    ['paused while it baked', pausedFrom(baking()), 0.5],
+  ])('gives a candidate that is %s its weight and keeps both versions loaded', (_where, phase, weight) => {
+    const { routes, versions: served } = deriveTable(input(phase));
+    expect(routes).toEqual([{ model: 'support', stable: 'v1', rollout: { id: 'r1', candidate: 'v2', weight, epoch: 2, salt: 'ab' } }]);
+    expect(Object.keys(served).sort()).toEqual(['v1', 'v2']);
+  });
+
+  it.each<Phase>([
+    { phase: 'promoted', at: secondsAgo(1) },
+    { phase: 'rolledBack', at: secondsAgo(1), reason: { code: 'operator' } },
+    { phase: 'aborted', at: secondsAgo(1), reason: { code: 'operator' } },
+  ])('sends nobody to the candidate of a rollout that is $phase', (phase) => {
+    expect(deriveTable(input(phase))).toEqual({
+      routes: [{ model: 'support', stable: 'v1', rollout: null }],
+      versions: { v1: version('v1') },
+    });
+  });
+
+  it('names a model without a version in service, which then answers nobody', () => {
+    expect(deriveTable(input(null, { models: [{ name: 'empty', stableVersionId: null }] }))).toEqual({
+      routes: [{ model: 'empty', stable: null, rollout: null }],
+      versions: {},
+    });
+  });
+
+  it('keeps what a running evaluation pins, and nothing else', () => {
+    expect(Object.keys(deriveTable(input(null, { pinnedVersionIds: ['v3', 'v1'] })).versions).sort()).toEqual(['v1', 'v3']);
+  });
+
+  it('of another model is untouched by a rollout', () => {
+    const models = [
+      { name: 'support', stableVersionId: 'v1' },
+      { name: 'other', stableVersionId: 'v4' },
+    ];
+    expect(deriveTable(input(onStep(1), { models })).routes[1]).toEqual({ model: 'other', stable: 'v4', rollout: null });
+  });
+
+  it('that needs a version nobody gave is a broken caller', () => {
+    expect(() => deriveTable(input(onStep(0), { versions: [version('v1')] }))).toThrow(/needs version v2/);
+  });
+});
