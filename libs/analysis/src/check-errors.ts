@@ -1,5 +1,5 @@
 // Errors and timeouts: rollback from the labels of the events alone, promotion by a bound on the difference of rates.
-import type { EpochCounts } from './epoch-counts.js';
+import { type EpochCounts, isMixed } from './epoch-counts.js';
 import { eventRatioLogE, rateDifferenceLogE } from './event-ratio.js';
 import type { Measured } from './measured.js';
 
@@ -10,7 +10,7 @@ interface ErrorOptions {
 
 /** Rollback evidence: the candidate errs more than `ratio` times as often. Non-finite measurements count as events. */
 export function judgeErrors({ ratio, proofMargin }: ErrorOptions, epochs: readonly EpochCounts[]): Measured {
-  const compared = epochs.filter((epoch) => epoch.weight > 0 && epoch.weight < 1);
+  const compared = epochs.filter(isMixed);
   const total = (arm: 'stable' | 'candidate', field: 'responses' | 'events'): number =>
     compared.reduce((sum, epoch) => sum + epoch[arm][field], 0);
   const nStable = total('stable', 'responses');

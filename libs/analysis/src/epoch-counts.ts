@@ -12,6 +12,11 @@ export interface Epoch {
   readonly since: number;
 }
 
+/** Both arms were drawn: without a coin (weight 0 or 1) there is nothing to compare. */
+export function isMixed({ weight }: { readonly weight: number }): boolean {
+  return weight > 0 && weight < 1;
+}
+
 export interface ArmCounts {
   responses: number;
   events: number;
@@ -47,7 +52,7 @@ export function countEpochs(windows: readonly Window[], epochs: readonly Epoch[]
   return [...byEpoch.values()].sort((a, b) => a.epoch - b.epoch);
 }
 
-/** Histograms of one metric by epoch and judged class. With `fits` null every class counts as the pool. */
+/** Histograms of one metric by mixed epoch and judged class. With `fits` null every class counts as the pool. */
 export function epochHistograms(
   windows: readonly Window[],
   epochs: readonly Epoch[],
@@ -55,7 +60,9 @@ export function epochHistograms(
   fits: FrozenScores['entropy'] | null,
 ): EpochHistograms[] {
   const byEpoch = new Map(
-    epochs.map(({ epoch, weight }) => [epoch, { weight, classes: new Map<string, { stable: Histogram; candidate: Histogram }>() }]),
+    epochs
+      .filter(isMixed)
+      .map(({ epoch, weight }) => [epoch, { weight, classes: new Map<string, { stable: Histogram; candidate: Histogram }>() }]),
   );
   for (const { key, counts } of windows) {
     if (key.arm === null || key.epoch === null) continue;

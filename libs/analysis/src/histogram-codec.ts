@@ -34,14 +34,19 @@ export function decodeHistograms(bytes: Uint8Array): Record<WindowMetric, Histog
   if (bytes[0] !== formatVersion) throw new HistogramFormatError(`unknown histogram format ${bytes[0] ?? 'of no bytes'}`);
   const histograms = emptyHistograms();
   const reader = { bytes, at: 1 };
+  let lastNumber = -1;
   while (reader.at < bytes.length) {
-    const metric = metrics[bytes[reader.at++] ?? -1];
-    if (!metric) throw new HistogramFormatError(`unknown metric at byte ${reader.at - 1}`);
+    const number = bytes[reader.at++] ?? -1;
+    const metric = metrics[number];
+    if (!metric || number <= lastNumber) throw new HistogramFormatError(`unexpected metric ${number} at byte ${reader.at - 1}`);
+    lastNumber = number;
     const size = readVarint(reader);
-    if (size > maxBuckets) throw new HistogramFormatError(`${size} buckets in one histogram`);
+    if (size < 1 || size > maxBuckets) throw new HistogramFormatError(`${size} buckets in one histogram`);
     let index = 0;
     for (let bucket = 0; bucket < size; bucket += 1) {
-      index += unzigzag(readVarint(reader));
+      const distance = unzigzag(readVarint(reader));
+      if (bucket > 0 && distance < 1) throw new HistogramFormatError(`bucket ${index + distance} follows bucket ${index}`);
+      index += distance;
       histograms[metric].set(index, readVarint(reader));
     }
   }
@@ -72,6 +77,8 @@ function readVarint(reader: { bytes: Uint8Array; at: number }): number {
     const byte = reader.bytes[reader.at++];
     if (byte === undefined) throw new HistogramFormatError('histogram bytes end in the middle of a number');
     value += (byte & 0x7f) * factor;
+    if (value > Number.MAX_SAFE_INTEGER) throw new HistogramFormatError('number too large in histogram bytes');
+    if (byte === 0 && factor > 1) throw new HistogramFormatError('a number in histogram bytes has a needless byte');
     if (byte < 0x80) return value;
     factor *= 0x80;
     if (factor > Number.MAX_SAFE_INTEGER) throw new HistogramFormatError('number too large in histogram bytes');

@@ -6,6 +6,8 @@ const maxClassesPerModel = 32;
 /** Where classes beyond the bound go; the bound keeps rows and tables finite whatever clients send. */
 export const overflowClass = 'other';
 const secondMs = 1000;
+/** An answer without a token is the shortest of all, and must not be invisible. Half a token, lest one of them stretch the fitted spread. */
+const emptyAnswerTokens = 0.5;
 
 interface OpenWindow extends Window {
   readonly unitsSeen: Set<string>;
@@ -84,17 +86,20 @@ function count(counts: WindowCounts, observation: Observation): void {
   if (observation.outcome !== 'ok') return;
   const values: Record<WindowMetric, number | null> = {
     entropy: observation.entropyMeanNats,
-    length: observation.outputTokens > 0 ? observation.outputTokens : null,
+    length: Math.max(observation.outputTokens, emptyAnswerTokens),
     ttft: observation.ttftMs,
     interToken: observation.interTokenMs,
     total: observation.totalMs,
   };
+  let finite = true;
   for (const metric of Object.keys(values) as WindowMetric[]) {
     const value = values[metric];
     if (value === null) continue;
-    if (!Number.isFinite(value)) counts.nonFinite += 1;
-    else addTo(counts.histograms[metric], bucketOf(value));
+    if (Number.isFinite(value)) addTo(counts.histograms[metric], bucketOf(value));
+    else finite = false;
   }
+  // One event a response, however many of its values are broken: events are counted against responses.
+  if (!finite) counts.nonFinite += 1;
   if (Number.isFinite(observation.totalMs) && observation.totalMs > 0) {
     counts.lnTotalCount += 1;
     counts.lnTotalSum += Math.log(observation.totalMs);

@@ -52,7 +52,7 @@ export interface WindowCounts {
   errors: number;
   timeouts: number;
   clientGone: number;
-  /** Values that were NaN or infinite: counted, never dropped silently. */
+  /** Ok responses with a value that was NaN or infinite: counted, never dropped silently. */
   nonFinite: number;
   /** Distinct units, as far as this window saw. */
   units: number;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { uniforms } from '../../../test/support/random.js';
 import { type CaseOutcome, type ComparedCase, judgeGate, measureAlone, pairedRateInterval } from './index.js';
 
 const rule = { margin: 0.02, minCases: 100, maxErrorShare: 0.02 };
@@ -171,17 +172,6 @@ describe('properties', () => {
 });
 
 describe('how often it errs', () => {
-  /** A small fixed generator: the shares below are facts, not luck of the day. */
-  function uniforms(seed: number): () => number {
-    let state = seed;
-    return () => {
-      state = (state + 0x6d2b79f5) | 0;
-      let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-      mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-      return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-    };
-  }
-
   function share(n: number, loss: number, verdict: string, draws = 2_000): number {
     const uniform = uniforms(n);
     // 12% of cases change sides; the candidate loses `loss` more of all cases than it wins.
