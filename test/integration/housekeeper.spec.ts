@@ -1,6 +1,6 @@
 // A controller keeps its tables bounded, and takes nothing that a live rollout still needs.
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, it } from 'vitest';
 import { startTestController, type TestController } from '../support/controller.js';
 import { until } from '../support/gateway.js';
 

@@ -279,7 +279,7 @@ describe('an average of e-values', () => {
         const all = Object.values(named);
         expect(logE).toBeLessThanOrEqual(Math.max(...all) + 1e-9);
         expect(logE).toBeGreaterThanOrEqual(Math.min(...all) - 1e-9);
-        expect(Object.values(share).reduce((sum, one) => sum + (one ?? 0), 0)).toBeCloseTo(1, 9);
+        expect(Object.values(share).reduce<number>((sum, one) => sum + (one ?? 0), 0)).toBeCloseTo(1, 9);
       }),
     );
   });
