@@ -4,8 +4,10 @@ import type { FileHandle } from 'node:fs/promises';
 /** Thrown inside the reader only; `readGgufHeader` turns it into a fault. */
 export class GgufFault extends Error {
   constructor(
-    readonly kind: 'not-gguf' | 'truncated' | 'absurd',
+    readonly kind: 'not-gguf' | 'truncated' | 'absurd' | 'split' | 'unsupported',
     message: string,
+    /** Where the usual remedy of the kind would mislead. */
+    readonly remedy?: string,
   ) {
     super(message);
   }

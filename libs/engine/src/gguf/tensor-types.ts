@@ -34,10 +34,18 @@ const types: Readonly<Record<number, readonly [string, number, number]>> = {
   34: ['TQ1_0', 256, 54],
   35: ['TQ2_0', 256, 66],
   39: ['MXFP4', 32, 17],
+  40: ['NVFP4', 64, 36],
+  41: ['Q1_0', 128, 18],
+  42: ['Q2_0', 64, 18],
 };
 
 export function tensorTypeName(type: number): string {
   return types[type]?.[0] ?? `type ${type}`;
+}
+
+/** Elements that are stored together: a row holds whole blocks. 1 for a type that is not known. */
+export function tensorBlock(type: number): number {
+  return types[type]?.[1] ?? 1;
 }
 
 /** Bytes of `elements` elements, null for a type that is not known. */
