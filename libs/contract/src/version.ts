@@ -6,7 +6,14 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex dig
 export const llamaEngineSpec = z.strictObject({
   kind: z.literal('llama'),
   /** Path of a GGUF file, relative to one of the gateway's model roots. */
-  file: z.string().min(1).max(1024),
+  file: z
+    .string()
+    .min(1)
+    .max(1024)
+    // The gateway checks again, with links followed; here it is told before a rollout starts.
+    .refine((path) => !/^([\\/]|[A-Za-z]:)|\0/.test(path) && !path.split(/[\\/]/).includes('..'), {
+      message: 'must be a path relative to a model root (SERIN_MODEL_ROOTS), without ".."',
+    }),
   sha256: sha256.optional(),
   contextSize: z.int().min(64).max(1_048_576).default(4096),
   gpuLayers: z.int().min(0).max(1000).default(0),

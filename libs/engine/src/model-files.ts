@@ -40,10 +40,19 @@ export async function resolveModelFile(file: string, roots: readonly string[]): 
   });
 }
 
-/** Streams the file through SHA-256: about 1.5 GB/s, memory constant. */
+/** Streams the file through SHA-256. Faults: `version.digest-mismatch`, `version.file-unreadable`. Cost: about 1.5 GB/s, memory constant. */
 export async function checkDigest(path: string, expected: string): Promise<Outcome<void>> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  try {
+    await pipeline(createReadStream(path), hash);
+  } catch (error) {
+    return fail({
+      code: 'version.file-unreadable',
+      message: `The model file cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`,
+      field: 'spec.engine.file',
+      remedy: 'Check that the file exists under a model root of the gateway and that its user may read it.',
+    });
+  }
   const actual = hash.digest('hex');
   if (actual === expected) return ok(undefined);
   return fail({

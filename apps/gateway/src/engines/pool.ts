@@ -1,6 +1,6 @@
 // The engines of one gateway follow the routing table: what it names is loaded, what it no longer names is drained and unloaded.
 import { z } from 'zod';
-import type { Clock } from '#libs/base';
+import type { Clock, Fault } from '#libs/base';
 import { type VersionSpec, versionSpec } from '#libs/contract';
 import { createEngine, EngineError, type EngineSpec, type InferenceEngine } from '#libs/engine';
 import type { RoutingTable, ServedVersion } from '#libs/rollout';
@@ -112,7 +112,7 @@ export class EnginePool {
     slot.spec = parsed.data;
     try {
       const made = await this.options.factory(parsed.data.engine, slot.version);
-      if (!made.ok) return `${made.fault.code}: ${made.fault.message}`;
+      if (!made.ok) return told({ ...made.fault, message: `${made.fault.code}: ${made.fault.message}` });
       if (slot.stop.signal.aborted) return null;
       const engine = made.value;
       await slot.engine?.unload(0);
@@ -121,7 +121,7 @@ export class EnginePool {
       await engine.load(slot.stop.signal);
       return null;
     } catch (error) {
-      if (error instanceof EngineError) return error.fault.message;
+      if (error instanceof EngineError) return told(error.fault);
       return error instanceof Error ? error.message : String(error);
     }
   }
@@ -150,6 +150,11 @@ function reportOf(slot: Slot): EngineReport {
   if (slot.trouble !== null && stats?.state !== 'ready') return { state: 'failed', reason: slot.trouble, crashes, pid: null };
   if (!stats) return { state: 'loading', reason: null, crashes: 0, pid: null };
   return { state: stats.state === 'idle' ? 'loading' : stats.state, reason: stats.reason, crashes, pid: stats.pid };
+}
+
+/** A fault in one line. This is all that whoever registered the version gets to see of it, so field and remedy belong to it. */
+function told({ message, field, remedy }: Fault): string {
+  return [message, ...(field ? [`Field: ${field}.`] : []), ...(remedy ? [remedy] : [])].join(' ');
 }
 
 /** The real factory: files under the model roots, credentials from the gateway's environment. */

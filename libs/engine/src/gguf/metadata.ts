@@ -9,6 +9,7 @@ const maxArrayItems = 4 << 20;
 const maxKeptItems = 1_024;
 
 const scalarBytes: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
+const u32Type = 4;
 const textType = 8;
 const arrayType = 9;
 
@@ -65,6 +66,8 @@ export async function readMetadata(source: ByteSource, keyCount: number): Promis
     const key = await source.text(`key ${index}`, 65_535);
     if (metadata.has(key)) throw new GgufFault('absurd', `metadata key ${printable(key)} comes twice`);
     const type = await source.u32(`type of ${printable(key)}`);
+    // llama.cpp takes this type for granted and aborts on another.
+    if (key === 'general.alignment' && type !== u32Type) throw new GgufFault('absurd', `general.alignment has type ${type}`);
     metadata.set(key, type === arrayType ? await readArray(source, key) : await readScalar(source, key, type));
   }
   return metadata;
