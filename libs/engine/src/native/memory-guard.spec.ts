@@ -40,17 +40,17 @@ describe('the memory guard', () => {
 
 describe('the limit of an engine', () => {
   it('is what the spec says', () => {
-    expect(memoryRule({ specLimitBytes: 64 * mib, needHostBytes: 4_000 * mib, usesGpu: true }).limitBytes).toBe(64 * mib);
+    expect(memoryRule({ specLimitBytes: 64 * mib, residentBytes: 4_000 * mib, usesGpu: true }).limitBytes).toBe(64 * mib);
   });
 
   it('else leaves room above the estimate, more where a GPU driver maps host memory', () => {
-    const onCpu = memoryRule({ specLimitBytes: null, needHostBytes: 1_000 * mib, usesGpu: false }).limitBytes;
-    const onGpu = memoryRule({ specLimitBytes: null, needHostBytes: 1_000 * mib, usesGpu: true }).limitBytes;
+    const onCpu = memoryRule({ specLimitBytes: null, residentBytes: 1_000 * mib, usesGpu: false }).limitBytes;
+    const onGpu = memoryRule({ specLimitBytes: null, residentBytes: 1_000 * mib, usesGpu: true }).limitBytes;
     expect(onCpu).toBe(2_012 * mib);
     expect(onGpu).toBe(3_548 * mib);
   });
 
   it('else is none', () => {
-    expect(memoryRule({ specLimitBytes: null, needHostBytes: null, usesGpu: false }).limitBytes).toBeNull();
+    expect(memoryRule({ specLimitBytes: null, residentBytes: null, usesGpu: false }).limitBytes).toBeNull();
   });
 });
