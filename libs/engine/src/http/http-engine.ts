@@ -1,22 +1,31 @@
-// Any OpenAI-compatible server behind the engine port: vLLM, llama-server, SGLang. Streams always, so that cancelling and first-token time are real.
-import { Pool } from 'undici';
-import { z } from 'zod';
-import { type Clock, fail, type Outcome, ok, systemClock } from '#libs/base';
+// Any OpenAI-compatible server behind the engine port: vLLM, SGLang, llama-server, TGI, Ollama. Streams always, so that cancelling and first-token time are real.
+import { type Clock, type Outcome, ok, type Rng, systemClock, systemRng } from '#libs/base';
 import {
+  type Embeddings,
+  type EmbedRequest,
   type EngineCapabilities,
   EngineError,
   type EngineFault,
-  type EngineFaultCode,
   type EngineState,
   type EngineStats,
   type GenerateRequest,
   type InferenceEngine,
-  type TokenEvent,
-  type Usage,
   unknownLoad,
 } from '../engine.js';
-import { guardedLookup, isMetadataAddress } from './address.js';
-import { EventStreamError, readEvents } from './events.js';
+import { type HttpTokenEvent, readAnswer } from './answer.js';
+import { type Body, Connection, maxConnections, NotAStream } from './connection.js';
+import { mostChoices } from './dialect.js';
+import { embedAt } from './embed.js';
+import { EventReader } from './events.js';
+import { errorIn, faultOf, refusalFault, reportedFault, transportFault } from './faults.js';
+import { json } from './identify.js';
+import { MetricsReader } from './metrics-reader.js';
+import { checkModel, probe } from './probe.js';
+import { type PreparedRequest, prepareRequest } from './request-body.js';
+import { type Target, targetOf } from './target.js';
+import type { UpstreamFacts } from './upstream-facts.js';
+import { noMetrics, type UpstreamMetrics } from './upstream-metrics.js';
+import { defaultDeadlines, type HttpDeadlines, Watch } from './watch.js';
 
 export interface HttpEngineOptions {
   /** As OpenAI clients take it, usually ending in /v1. */
@@ -24,234 +33,189 @@ export interface HttpEngineOptions {
   readonly model: string;
   readonly credential?: string | undefined;
   readonly clock?: Clock;
+  readonly rng?: Rng;
   readonly deadlines?: Partial<HttpDeadlines>;
+  /**
+   * Log probabilities asked for on our own account, for entropy bounds: likely tokens per token, 0 to 20 (fewer where the upstream gives fewer),
+   * and the share of requests, 0 to 1. They cost the upstream work and some 2 kB per token on the wire. Default: 20, of all.
+   */
+  readonly sampling?: { readonly topLogprobs: number; readonly share: number };
 }
 
-/** Milliseconds. */
-export interface HttpDeadlines {
-  readonly connectMs: number;
-  readonly firstTokenMs: number;
-  readonly betweenTokensMs: number;
-}
-
-const defaultDeadlines: HttpDeadlines = { connectMs: 5_000, firstTokenMs: 120_000, betweenTokensMs: 30_000 };
-const maxConnections = 1_024;
-const keptErrorBytes = 2_048;
-
-const chunkSchema = z.object({
-  choices: z
-    .array(z.object({ delta: z.object({ content: z.string().nullish() }).loose().nullish(), finish_reason: z.string().nullish() }).loose())
-    .default([]),
-  usage: z
-    .object({
-      prompt_tokens: z.number().default(0),
-      completion_tokens: z.number().default(0),
-      prompt_tokens_details: z.object({ cached_tokens: z.number().nullish() }).nullish(),
-    })
-    .nullish(),
-  error: z.unknown().optional(),
-});
-
-const finishReasons: Readonly<Record<string, 'stop' | 'length' | 'content_filter' | 'tool_calls'>> = {
-  stop: 'stop',
-  length: 'length',
-  content_filter: 'content_filter',
-  tool_calls: 'tool_calls',
-};
-
-const fault = (code: EngineFaultCode, message: string, retryable = false): EngineFault => ({ code, message, retryable });
+const defaultSampling = { topLogprobs: 20, share: 1 };
+/** An answer may be this long on the wire: log probabilities of 20 tokens, generously, for each token that was asked for. */
+const bytesPerToken = 8 << 10;
+const bytesPerAnswer = 1 << 20;
+/** How long an upstream may take to close an answer that has ended before we close the connection. */
+const settleMs = 500;
+const drainPollMs = 20;
 
 export class HttpEngine implements InferenceEngine {
   readonly kind = 'http';
   private readonly clock: Clock;
+  private readonly rng: Rng;
   private readonly deadlines: HttpDeadlines;
+  private readonly sampling: { readonly topLogprobs: number; readonly share: number };
   private readonly listeners = new Set<(stats: EngineStats) => void>();
-  private readonly url: URL;
-  private pool: Pool | null = null;
+  private readonly target: Outcome<Target, EngineFault>;
+  private connection: Connection | null = null;
+  private facts: UpstreamFacts | null = null;
+  private reader: MetricsReader | null = null;
+  private embeds: boolean | null = null;
   private state: EngineState = 'idle';
   private reason: string | null = null;
   private running = 0;
+  private inputTokens = 0;
+  private cachedTokens = 0;
 
   constructor(private readonly options: HttpEngineOptions) {
     this.clock = options.clock ?? systemClock;
+    this.rng = options.rng ?? systemRng;
     this.deadlines = { ...defaultDeadlines, ...options.deadlines };
-    this.url = new URL(`${options.baseUrl.replace(/\/+$/, '')}/`);
+    this.sampling = options.sampling ?? defaultSampling;
+    this.target = targetOf(options.baseUrl);
   }
 
+  /** Address, credential and model name; generates nothing. */
   async preflight(signal: AbortSignal): Promise<Outcome<{ readonly needBytes: number | null }, EngineFault>> {
-    if (isMetadataAddress(this.url.hostname))
-      return fail({ ...fault('engine.load-failed', 'the base URL names a metadata address'), field: 'spec.engine.baseUrl' });
-    const pool = this.openPool();
-    try {
-      const response = await pool.request({
-        method: 'GET',
-        path: `${this.url.pathname}models`,
-        headers: this.headers(),
-        signal: AbortSignal.any([signal, AbortSignal.timeout(this.deadlines.connectMs * 2)]),
-      });
-      const { statusCode } = response;
-      await response.body.dump({ limit: 1 << 20 });
-      // A server without /models is fine; one that refuses our credential is not.
-      if (statusCode === 401 || statusCode === 403) {
-        return fail({
-          ...fault('engine.load-failed', `the upstream refuses our credential (HTTP ${statusCode})`),
-          field: 'spec.engine.credentialEnv',
-        });
-      }
-      return ok({ needBytes: null });
-    } catch (error) {
-      return fail({
-        ...fault('engine.upstream-unreachable', `the upstream cannot be reached: ${messageOf(error)}`, true),
-        field: 'spec.engine.baseUrl',
-      });
-    }
+    if (!this.target.ok) return this.target;
+    const { connectMs } = this.deadlines;
+    return await this.within(connectMs * 2, signal, async (bounded) => {
+      const checked = await checkModel(this.probeInput(this.open(), bounded));
+      return 'fault' in checked ? { ok: false, fault: checked.fault } : ok({ needBytes: null });
+    });
   }
 
+  /** Finds out what the upstream is and can do by single tokens, within `deadlines.probeMs`. */
   async load(signal: AbortSignal): Promise<void> {
     this.enter('loading', null);
-    const checked = await this.preflight(signal);
-    if (!checked.ok) {
-      this.enter('failed', checked.fault.message);
-      throw new EngineError(checked.fault);
+    const loaded = !this.target.ok
+      ? this.target
+      : await this.within<UpstreamFacts>(this.deadlines.probeMs, signal, async (bounded) => {
+          const input = this.probeInput(this.open(), bounded);
+          const checked = await checkModel(input);
+          return 'fault' in checked ? { ok: false, fault: checked.fault } : ok(await probe(input, await checked.identity()));
+        });
+    if (!loaded.ok) {
+      this.enter('failed', loaded.fault.message);
+      throw new EngineError(loaded.fault);
     }
+    this.facts = loaded.value;
+    await this.reader?.stop();
+    const { dialect, maxParallel } = this.facts;
+    this.reader = new MetricsReader({ connection: this.open(), clock: this.clock, dialect, maxParallel, model: this.options.model });
+    this.reader.start();
     this.enter('ready', null);
   }
 
   capabilities(): EngineCapabilities {
+    const { facts } = this;
+    const top = facts?.chat?.topLogprobs ?? facts?.completions?.topLogprobs ?? null;
     return {
-      entropy: 'none',
+      entropy: top === null ? 'none' : 'bounds',
       cancel: 'disconnect',
-      topLogprobs: 0,
-      choices: 1,
+      topLogprobs: top ?? 0,
+      choices: mostChoices(facts?.dialect ?? 'openai'),
       constraints: true,
       penalties: true,
       scoring: false,
-      embeddings: false,
-      maxParallel: null,
-      contextSize: null,
+      // Asked on first use: until then nothing speaks against it.
+      embeddings: this.embeds ?? true,
+      maxParallel: facts?.maxParallel ?? null,
+      contextSize: facts?.contextSize ?? null,
       vocabularyHash: null,
-      evaluation: null,
+      evaluation: facts === null ? null : describe(facts, top),
     };
   }
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<TokenEvent> {
-    if (this.state !== 'ready') throw new EngineError(fault('engine.not-loaded', `the engine is ${this.state}`, true));
+  /** What the probe found; null before `load`. */
+  upstream(): UpstreamFacts | null {
+    return this.facts;
+  }
+
+  /** The upstream's own figures; all null where it tells none. */
+  upstreamMetrics(): UpstreamMetrics {
+    return this.reader?.metrics ?? noMetrics;
+  }
+
+  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<HttpTokenEvent, void, undefined> {
+    const { facts } = this;
+    if (this.state !== 'ready' || facts === null) throw notLoaded(this.state);
+    if (this.running >= maxConnections) throw new EngineError(full());
+    const { topLogprobs, share } = this.sampling;
+    const sampledTop = share > 0 && this.rng.uniform() < share ? topLogprobs : null;
+    const prepared = prepareRequest(request, { model: this.options.model, facts, sampledTop });
     this.running += 1;
-    const watchdog = new AbortController();
-    let dueMs = this.clock.monotonicMs() + this.deadlines.firstTokenMs;
-    const ended = new AbortController();
-    void this.guard(() => dueMs, watchdog, ended.signal);
+    const watch = new Watch(this.clock, this.deadlines);
+    const given = new AbortController();
+    const secret = this.options.credential;
+    let body: Body | null = null;
+    let whole = false;
     try {
-      const body = await this.post(request, AbortSignal.any([signal, watchdog.signal]));
-      for await (const event of this.read(body)) {
-        dueMs = this.clock.monotonicMs() + this.deadlines.betweenTokensMs;
+      body = await this.post(prepared, AbortSignal.any([signal, watch.signal, given.signal]));
+      const events = new EventReader(body, mostBytesOf(request, prepared));
+      for await (const event of readAnswer(events, { request: prepared, facts, secret })) {
+        watch.pause();
+        if (event.type === 'end') {
+          whole = true;
+          this.inputTokens += event.usage.inputTokens;
+          this.cachedTokens += event.usage.cachedTokens;
+          void this.settle(events, given);
+        }
         yield event;
+        if (signal.aborted && !whole) throw signal.reason;
+        watch.resume();
       }
     } catch (error) {
-      throw this.explain(error, signal, watchdog.signal);
+      throw this.explain(error, signal, watch.signal, body !== null);
     } finally {
-      ended.abort();
-      watchdog.abort();
+      // Left early for whatever reason: the upstream must stop working for nobody, and this connection serves no one else.
+      if (!whole) given.abort();
+      watch.done();
       this.running -= 1;
     }
   }
 
-  /** One timer per request: the deadline moves with each token instead of a new timer for each. */
-  private async guard(dueMs: () => number, watchdog: AbortController, ended: AbortSignal): Promise<void> {
-    while (!ended.aborted) {
-      const leftMs = dueMs() - this.clock.monotonicMs();
-      if (leftMs <= 0) return watchdog.abort(new EngineError(fault('engine.timeout', 'the upstream fell silent', true)));
-      await this.clock.sleep(Math.min(leftMs, 1_000), ended).catch(() => undefined);
-    }
-  }
-
-  private async post(request: GenerateRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-    const { sampling } = request;
-    const response = await this.openPool().request({
-      method: 'POST',
-      path: `${this.url.pathname}chat/completions`,
-      headers: { ...this.headers(), 'content-type': 'application/json', accept: 'text/event-stream' },
-      body: JSON.stringify({
-        ...request.body,
-        model: this.options.model,
-        messages: request.prompt.kind === 'chat' ? request.prompt.messages : [],
-        temperature: sampling.temperature,
-        top_p: sampling.topP,
-        max_tokens: sampling.maxTokens,
-        ...(sampling.seed === undefined ? {} : { seed: sampling.seed }),
-        ...(sampling.stop.length === 0 ? {} : { stop: sampling.stop }),
-        stream: true,
-        stream_options: { include_usage: true },
-      }),
-      signal,
-    });
-    if (response.statusCode === 200) return response.body;
-    const text = await firstBytes(response.body);
-    const status = response.statusCode;
-    if (status === 429 || status === 503) throw new EngineError(fault('engine.overloaded', `the upstream is busy (HTTP ${status})`, true));
-    if (status >= 400 && status < 500 && status !== 401 && status !== 403 && status !== 404) {
-      throw new EngineError(fault('engine.bad-request', `the upstream refused the request (HTTP ${status}): ${text}`));
-    }
-    throw new EngineError(fault('engine.upstream-error', `the upstream answered HTTP ${status}`, true));
-  }
-
-  private async *read(body: AsyncIterable<Uint8Array>): AsyncIterable<TokenEvent> {
-    let finishReason: 'stop' | 'length' | 'content_filter' | 'tool_calls' | null = null;
-    let usage: Usage | null = null;
-    let pieces = 0;
-    for await (const data of readEvents(body)) {
-      if (data === '[DONE]') break;
-      const chunk = parseChunk(data);
-      const choice = chunk.choices[0];
-      if (chunk.usage) {
-        usage = {
-          inputTokens: chunk.usage.prompt_tokens,
-          outputTokens: chunk.usage.completion_tokens,
-          cachedTokens: chunk.usage.prompt_tokens_details?.cached_tokens ?? 0,
-        };
-      }
-      if (choice?.finish_reason) finishReason = finishReasons[choice.finish_reason] ?? 'stop';
-      const text = choice?.delta?.content;
-      if (text) {
-        pieces += 1;
-        yield { type: 'token', choice: 0, text, uncertainty: { kind: 'none' } };
-      }
-    }
-    // An answer without a finish reason was cut: telling the client that it is whole would be a lie.
-    if (finishReason === null) throw new EngineError(fault('engine.upstream-error', 'the upstream ended its answer in the middle', true));
-    yield { type: 'finish', choice: 0, finishReason };
-    yield { type: 'end', usage: usage ?? { inputTokens: 0, outputTokens: pieces, cachedTokens: 0 }, queueWaitMs: 0 };
-  }
-
-  private explain(error: unknown, signal: AbortSignal, watchdog: AbortSignal): EngineError {
-    if (signal.aborted) return new EngineError(fault('engine.cancelled', 'the request was cancelled'));
-    if (watchdog.aborted && watchdog.reason instanceof EngineError) return watchdog.reason;
-    if (error instanceof EngineError) return error;
-    if (error instanceof EventStreamError) return new EngineError(fault('engine.upstream-error', error.message, true));
-    const code = (error as { code?: string }).code ?? '';
-    const reached = code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'UND_ERR_BODY_TIMEOUT';
-    return new EngineError(
-      fault(reached ? 'engine.upstream-error' : 'engine.upstream-unreachable', `the upstream failed: ${messageOf(error)}`, true),
+  /** Vectors of unit length. The first use tells whether the upstream has the endpoint. */
+  async embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
+    if (this.state !== 'ready') throw notLoaded(this.state);
+    if (this.embeds === false) throw new EngineError(faultOf('engine.bad-request', 'the upstream gives no embeddings'));
+    const { model, credential } = this.options;
+    const made = await this.within(this.deadlines.firstTokenMs, signal, async (bounded) =>
+      ok(await embedAt(this.open(), request, { model, secret: credential, now: this.clock.now(), signal: bounded })),
     );
-  }
-
-  private openPool(): Pool {
-    this.pool ??= new Pool(this.url.origin, {
-      connections: maxConnections,
-      pipelining: 1,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: { timeout: this.deadlines.connectMs, lookup: guardedLookup },
-    });
-    return this.pool;
-  }
-
-  private headers(): Record<string, string> {
-    return { 'accept-encoding': 'identity', ...(this.options.credential ? { authorization: `Bearer ${this.options.credential}` } : {}) };
+    if (made.ok) {
+      this.embeds = true;
+      return made.value;
+    }
+    const { code, field, retryable } = made.fault;
+    // Before it ever worked, a refusal that will not pass is that of the endpoint.
+    if (this.embeds === null && !retryable && code === 'engine.upstream-error' && field === 'spec.engine.model') this.embeds = false;
+    throw new EngineError(made.fault);
   }
 
   stats(): EngineStats {
-    return { ...unknownLoad, state: this.state, reason: this.reason, running: this.running, crashes: 0, pid: null, rssBytes: null };
+    const { state, reason, inputTokens, cachedTokens } = this;
+    const { running, waiting, queueWaitMs, occupancy, kvCellsUsed, kvCellsTotal, inputTokensPerS, outputTokensPerS } =
+      this.upstreamMetrics();
+    return {
+      ...unknownLoad,
+      state,
+      reason,
+      running: running ?? this.running,
+      queued: waiting ?? 0,
+      queueWaitMs,
+      occupancy,
+      kvCellsUsed,
+      kvCellsTotal,
+      inputTokensPerS,
+      outputTokensPerS,
+      inputTokens,
+      cachedTokens,
+      crashes: 0,
+      pid: null,
+      rssBytes: null,
+    };
   }
 
   onStateChange(listener: (stats: EngineStats) => void): () => void {
@@ -259,47 +223,104 @@ export class HttpEngine implements InferenceEngine {
     return () => this.listeners.delete(listener);
   }
 
+  async unload(drainMs: number): Promise<void> {
+    const until = this.clock.monotonicMs() + drainMs;
+    while (this.running > 0 && this.clock.monotonicMs() < until) await this.clock.sleep(drainPollMs);
+    this.enter('stopped', null);
+    await this.reader?.stop();
+    this.reader = null;
+    await this.connection?.close();
+    this.connection = null;
+  }
+
+  private async post({ endpoint, body }: PreparedRequest, signal: AbortSignal): Promise<Body> {
+    const { credential } = this.options;
+    try {
+      const connection = this.open();
+      const answer = await connection.stream(`${connection.target.apiPath}${endpoint}`, body, signal);
+      if ('refusal' in answer) throw new EngineError(refusalFault(answer.refusal, this.clock.now(), credential));
+      // A connection that is given up must not end the process by an error that nobody reads.
+      answer.body.on('error', () => undefined);
+      return answer.body;
+    } catch (error) {
+      if (!(error instanceof NotAStream)) throw error;
+      const reported = errorIn(json(error.text));
+      throw new EngineError(
+        reported ? reportedFault(reported, credential) : faultOf('engine.upstream-error', error.message, { retryable: true }),
+      );
+    }
+  }
+
+  /** Lets a finished answer close, so that its connection can serve again; closes it otherwise. Never rejects. */
+  private async settle(events: EventReader, given: AbortController): Promise<void> {
+    const ended = new AbortController();
+    const late = this.clock.sleep(settleMs, ended.signal).then(() => given.abort());
+    await Promise.race([events.settle(), late]).catch(() => given.abort());
+    ended.abort();
+    await late.catch(() => undefined);
+  }
+
+  /** Runs something short against the upstream; transport failures and a passed deadline become faults. */
+  private async within<T>(
+    limitMs: number,
+    signal: AbortSignal,
+    work: (bounded: AbortSignal) => Promise<Outcome<T, EngineFault>>,
+  ): Promise<Outcome<T, EngineFault>> {
+    const late = new AbortController();
+    const ended = new AbortController();
+    const message = `the upstream took longer than ${limitMs} ms`;
+    void this.clock
+      .sleep(limitMs, ended.signal)
+      .then(() => late.abort(new EngineError(faultOf('engine.timeout', message, { retryable: true }))))
+      // Ended in time.
+      .catch(() => undefined);
+    try {
+      return await work(AbortSignal.any([signal, late.signal]));
+    } catch (error) {
+      return { ok: false, fault: this.explain(error, signal, late.signal, false).fault };
+    } finally {
+      ended.abort();
+    }
+  }
+
+  private explain(error: unknown, signal: AbortSignal, deadline: AbortSignal, begun: boolean): EngineError {
+    if (signal.aborted) return new EngineError(faultOf('engine.cancelled', 'the request was cancelled'));
+    if (deadline.aborted && deadline.reason instanceof EngineError) return deadline.reason;
+    return error instanceof EngineError ? error : new EngineError(transportFault(error, begun));
+  }
+
+  private probeInput(connection: Connection, signal: AbortSignal) {
+    const { model, credential } = this.options;
+    return { connection, model, secret: credential, now: this.clock.now(), signal };
+  }
+
+  private open(): Connection {
+    if (!this.target.ok) throw new EngineError(this.target.fault);
+    this.connection ??= new Connection(this.target.value, this.options.credential, this.deadlines.connectMs);
+    return this.connection;
+  }
+
   private enter(state: EngineState, reason: string | null): void {
     this.state = state;
     this.reason = reason;
     for (const listener of this.listeners) listener(this.stats());
   }
-
-  async unload(drainMs: number): Promise<void> {
-    const until = this.clock.monotonicMs() + drainMs;
-    while (this.running > 0 && this.clock.monotonicMs() < until) await this.clock.sleep(20);
-    this.enter('stopped', null);
-    await this.pool?.destroy();
-    this.pool = null;
-  }
 }
 
-function parseChunk(data: string): z.infer<typeof chunkSchema> {
-  let json: unknown;
-  try {
-    json = JSON.parse(data);
-  } catch {
-    throw new EngineError(fault('engine.upstream-error', 'the upstream sent an event that is not JSON', true));
-  }
-  const parsed = chunkSchema.safeParse(json);
-  if (!parsed.success)
-    throw new EngineError(fault('engine.upstream-error', 'the upstream sent an event that is not a chat completion chunk', true));
-  if (parsed.data.error !== undefined)
-    throw new EngineError(fault('engine.upstream-error', 'the upstream reported an error in the middle of its answer', true));
-  return parsed.data;
+function notLoaded(state: EngineState): EngineError {
+  return new EngineError(faultOf('engine.not-loaded', `the engine is ${state}`, { retryable: true }));
 }
 
-async function firstBytes(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size >= keptErrorBytes) break;
-  }
-  return Buffer.concat(chunks).toString('utf8').slice(0, keptErrorBytes);
+function full(): EngineFault {
+  return faultOf('engine.overloaded', `${maxConnections} requests are with the upstream already`, { retryable: true, retryAfterMs: 1_000 });
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message || (error as { code?: string }).code || error.name : String(error);
+function mostBytesOf({ sampling }: GenerateRequest, { choices }: PreparedRequest): number {
+  return bytesPerAnswer + choices * sampling.maxTokens * bytesPerToken;
+}
+
+function describe({ dialect, version, rawLogprobs }: UpstreamFacts, top: number | null): string {
+  const server = dialect === 'openai' ? 'an OpenAI-compatible server' : `${dialect}${version === null ? '' : ` ${version}`}`;
+  if (top === null) return `by ${server}, which streams no log probabilities`;
+  return `by ${server}; entropy bounds from its top ${top} log probabilities${rawLogprobs ? '' : ', which are tempered: only at temperature 1'}`;
 }

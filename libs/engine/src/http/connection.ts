@@ -1,0 +1,145 @@
+// The wire to one upstream: a bounded keep-alive pool that follows no redirect, takes no compression, and gives up a connection when its request is cancelled.
+import { type Dispatcher, Pool } from 'undici';
+import { EngineError } from '../engine.js';
+import { guardedLookup } from './address.js';
+import { faultOf } from './faults.js';
+import type { Target } from './target.js';
+
+/** Requests in flight. undici would queue what is beyond it, without bound and unseen, so the engine refuses before. */
+export const maxConnections = 1_024;
+const largestHeaderBytes = 32 << 10;
+const keptErrorBytes = 4 << 10;
+/** Below the 5 s after which Node, uvicorn and llama-server close an idle connection: a request must not meet a closing one. */
+const keepAliveMs = 4_000;
+
+export interface Page {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** At most the asked bytes; more is cut off. */
+  readonly text: string;
+}
+
+export type Body = Dispatcher.ResponseData['body'];
+
+export class Connection {
+  private readonly pool: Pool;
+
+  constructor(
+    readonly target: Target,
+    private readonly credential: string | undefined,
+    connectMs: number,
+  ) {
+    this.pool = new Pool(target.origin, {
+      connections: maxConnections,
+      pipelining: 1,
+      allowH2: false,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxHeaderSize: largestHeaderBytes,
+      keepAliveTimeout: keepAliveMs,
+      connect: { timeout: connectMs, lookup: guardedLookup },
+    });
+  }
+
+  /** A page by its whole path. Rejects with what the transport rejects with, or the signal's reason. */
+  async get(path: string, signal: AbortSignal, mostBytes: number): Promise<Page> {
+    const response = plain(await this.pool.request({ method: 'GET', path, headers: this.headers(), signal }));
+    return { status: response.statusCode, headers: response.headers, text: await readText(response.body, mostBytes) };
+  }
+
+  /** A small JSON answer to a JSON body. */
+  async exchange(path: string, body: string, signal: AbortSignal, mostBytes: number): Promise<Page> {
+    const response = await this.send(path, body, 'application/json', signal);
+    return { status: response.statusCode, headers: response.headers, text: await readText(response.body, mostBytes) };
+  }
+
+  /**
+   * A streamed answer, or the refusal with the first 4 KiB of its body. Throws EngineError for an answer in a form that we do not take. The
+   * caller reads the body to its end or destroys it.
+   */
+  async stream(
+    path: string,
+    body: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly body: Body } | { readonly refusal: { status: number; retryAfter: string | undefined; text: string } }> {
+    const { statusCode, headers, body: answer } = await this.send(path, body, 'text/event-stream', signal);
+    if (statusCode !== 200) {
+      return { refusal: { status: statusCode, retryAfter: one(headers['retry-after']), text: await readText(answer, keptErrorBytes) } };
+    }
+    const type = one(headers['content-type']) ?? '';
+    if (/^text\/event-stream\b/i.test(type)) return { body: answer };
+    const text = await readText(answer, keptErrorBytes);
+    throw new NotAStream(type.slice(0, 80), text);
+  }
+
+  /** Ends every connection, those in use as well. */
+  async close(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  private async send(path: string, body: string, accept: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const request = {
+      method: 'POST',
+      path,
+      headers: { ...this.headers(), 'content-type': 'application/json', accept },
+      body,
+      signal,
+    } as const;
+    try {
+      return plain(await this.pool.request(request));
+    } catch (error) {
+      // The upstream closed an idle connection while we wrote to it: it has not seen the request, another connection will do.
+      if (!isStale(error) || signal.aborted) throw error;
+      return plain(await this.pool.request(request));
+    }
+  }
+
+  private headers(): Record<string, string> {
+    return { 'accept-encoding': 'identity', ...(this.credential ? { authorization: `Bearer ${this.credential}` } : {}) };
+  }
+}
+
+/** Status 200 and no event stream: an error in disguise, or a server that does not stream. */
+export class NotAStream extends Error {
+  override readonly name = 'NotAStream';
+  constructor(
+    readonly type: string,
+    readonly text: string,
+  ) {
+    super(`the upstream answered with ${type === '' ? 'no content type' : type} instead of an event stream`);
+  }
+}
+
+/** We ask for no compression: what comes compressed all the same has no bound that we could hold it to. */
+function plain(response: Dispatcher.ResponseData): Dispatcher.ResponseData {
+  const encoding = one(response.headers['content-encoding']) ?? 'identity';
+  if (encoding.toLowerCase() === 'identity') return response;
+  response.body.on('error', () => undefined).destroy();
+  throw new EngineError(
+    faultOf('engine.upstream-error', `the upstream compressed its answer (${encoding.slice(0, 40)}) although we take none`, {
+      remedy: 'Switch compression off at the upstream or the proxy before it.',
+    }),
+  );
+}
+
+/** At most `mostBytes`; the connection is given up when there is more. */
+async function readText(body: Body, mostBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    size += chunk.length;
+    // Leaving the loop destroys the body.
+    if (size >= mostBytes) break;
+  }
+  return Buffer.concat(chunks).subarray(0, mostBytes).toString('utf8');
+}
+
+function isStale(error: unknown): boolean {
+  const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
+  return code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0;
+}
+
+function one(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}
