@@ -78,6 +78,7 @@ describe('a version behind an OpenAI-compatible server', () => {
     await until(
       async () => Object.values((await readyz(upstream.url)).checks.engines).every((engine) => engine.state === 'ready'),
       'the upstream',
+      60_000,
     );
     const answer = await client.chat.completions.create({ model: 'public-name', messages: [question], temperature: 0, max_tokens: 100 });
     expect(answer.choices[0]?.message.content).toBe('2026-12-11+2=2026-12-13');
