@@ -118,6 +118,10 @@ export async function startController(options: ControllerOptions): Promise<Runni
   };
 }
 
+function unsupportedMediaType(): Error {
+  return Object.assign(new Error('only JSON is read here'), { statusCode: 415 });
+}
+
 async function createApp(parts: Parameters<typeof ControllerModule.with>[0]): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({ bodyLimit: bodyLimitBytes, requestTimeout: requestLimitMs, forceCloseConnections: true });
   const routes = new Routes(parts.settings.values.dashboardDir);
@@ -129,6 +133,9 @@ async function createApp(parts: Parameters<typeof ControllerModule.with>[0]): Pr
   await routes.attach(app, adapter.getInstance());
   // Test sets come as JSON lines and are read by their own route.
   app.useBodyParser('application/x-ndjson', { bodyLimit: testSetLimitBytes }, (_request, body, done) => done(null, body.toString('utf8')));
+  // The frameworks would read these by themselves, and a form that a foreign page sends must not pass for JSON.
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded'])
+    app.useBodyParser(type, { bodyLimit: bodyLimitBytes }, (_request, _body, done) => done(unsupportedMediaType()));
   keepHookBodiesRaw(app, adapter.getInstance(), bodyLimitBytes);
   app.useGlobalFilters(new ProblemFilter(routes, parts.log, parts.clock));
   return app;

@@ -140,6 +140,16 @@ function faultOf(exception: unknown, request: FastifyRequest, routes: RouteBook)
   if (/^(08|53|57|ECONN|ENOENT|ETIMEDOUT|EPIPE)/.test(state) || isConnectionLoss(exception)) {
     return { code: 'storage.unreachable', message: 'The database does not answer.', retryable: true, remedy: 'Try again in a moment.' };
   }
+  // What no schema saw: a part of the path, a header.
+  if (state === '22021' || state === '22P05') {
+    return {
+      code: 'request.malformed',
+      message: 'The request holds a character that cannot be stored.',
+      retryable: false,
+      field: '',
+      remedy: 'Send text without NUL and without half surrogate pairs.',
+    };
+  }
   const code = (exception as { code?: unknown } | null)?.code;
   const status =
     exception instanceof HttpException ? exception.getStatus() : ((exception as { statusCode?: unknown } | null)?.statusCode ?? 0);

@@ -7,7 +7,7 @@ import { type Fault, FaultError, type Outcome } from '#libs/base';
 export class InvalidInput extends FaultError {
   constructor(
     fault: Fault,
-    readonly errors: readonly { readonly pointer: string; readonly detail: string }[],
+    readonly errors: readonly FieldError[],
   ) {
     super(fault);
   }
@@ -22,14 +22,8 @@ function pointer(path: readonly PropertyKey[]): string {
 /** Parses or throws InvalidInput naming every field. `where` says in words what was read: "body", "query". */
 export function parse<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
   const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues
-    .flatMap((issue) =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => ({ pointer: pointer([...issue.path, key]), detail: 'This field is not known here.' }))
-        : [{ pointer: pointer(issue.path), detail: issue.message }],
-    )
-    .slice(0, mostErrors);
+  const errors = (parsed.success ? unstorable(parsed.data, []) : parsed.error.issues.flatMap(describe)).slice(0, mostErrors);
+  if (parsed.success && errors.length === 0) return parsed.data;
   const named = errors.map((error) => error.pointer || `the ${where}`).join(', ');
   throw new InvalidInput(
     {
@@ -40,6 +34,27 @@ export function parse<T extends z.ZodType>(schema: T, value: unknown, where: str
     },
     errors,
   );
+}
+
+interface FieldError {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+function describe(issue: z.core.$ZodIssue): FieldError[] {
+  return issue.code === 'unrecognized_keys'
+    ? issue.keys.map((key) => ({ pointer: pointer([...issue.path, key]), detail: 'This field is not known here.' }))
+    : [{ pointer: pointer(issue.path), detail: issue.message }];
+}
+
+/** Texts that Postgres cannot hold. Schemas have refused what is too deep or too long before. */
+function unstorable(value: unknown, path: readonly string[]): FieldError[] {
+  if (typeof value === 'string') {
+    const storable = !value.includes('\0') && value.isWellFormed();
+    return storable ? [] : [{ pointer: pointer(path), detail: 'must not hold NUL or half a surrogate pair' }];
+  }
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [...unstorable(key, [...path, key]), ...unstorable(inner, [...path, key])]);
 }
 
 class Valid implements PipeTransform {
