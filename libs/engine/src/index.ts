@@ -1,5 +1,8 @@
 // Engines: what turns a request into tokens.
 export * from './create.js';
+export * from './device/device-watch.js';
+export * from './device/host-memory.js';
+export * from './device/reading.js';
 export * from './engine.js';
 export * from './fake.js';
 export * from './gguf/facts.js';

@@ -1,8 +1,7 @@
 // One run of an engine child: started, spoken to, watched, ended. Knows nothing of restarts.
 import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync, writeFile } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { writeFile } from 'node:fs';
+import { compiledFile } from '../compiled-file.js';
 import type { FromChild, ToChild } from './protocol.js';
 
 const heapLimitMb = 1_024;
@@ -15,24 +14,13 @@ export interface Exit {
   readonly lastWords: string;
 }
 
-/** The compiled child: beside this file when compiled, under dist/ when the sources themselves run (tests). */
-function childFile(): string {
-  const beside = fileURLToPath(new URL('./child.js', import.meta.url));
-  if (existsSync(beside)) return beside;
-  let folder = dirname(beside);
-  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
-  const built = join(folder, 'dist/libs/engine/src/native/child.js');
-  if (!existsSync(built)) throw new Error(`${built} is missing: run "npm run build" first`);
-  return built;
-}
-
 export class EngineProcess {
   private readonly child: ChildProcess;
   private stderr = '';
   readonly exited: Promise<Exit>;
 
   constructor(onMessage: (message: FromChild) => void) {
-    this.child = fork(childFile(), [], {
+    this.child = fork(compiledFile(import.meta.url, './child.js'), [], {
       serialization: 'json',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [`--max-old-space-size=${heapLimitMb}`],
