@@ -136,7 +136,12 @@ export interface ScoreRequest {
    * For the exact divergence of two versions on the same tokens: one engine writes the log probabilities of all positions to this file, the
    * other reads it beside its own. The caller makes and removes the file (vocabulary x positions x 4 bytes).
    */
-  readonly exchange?: { readonly mode: 'write' | 'read'; readonly file: string };
+  readonly exchange?: {
+    readonly mode: 'write' | 'read';
+    readonly file: string;
+    /** Only these of the scored positions, counted over all continuations, are in the file: a long text is compared in several passes. Default: all. */
+    readonly rows?: { readonly from: number; readonly to: number };
+  };
 }
 
 /** One teacher-forced token. */
@@ -250,6 +255,8 @@ export interface EngineCapabilities {
   readonly contextSize: number | null;
   /** SHA-256 of the tokenizer's vocabulary, when known: equal hashes make token-level comparison meaningful. */
   readonly vocabularyHash: string | null;
+  /** Tokens in it. Absent or null: unknown. */
+  readonly vocabularySize?: number | null;
   /** How tokens are evaluated, and why not by our own loop where it is not: shown to operators. */
   readonly evaluation: string | null;
 }

@@ -1,6 +1,8 @@
 // An engine without a model: programmable text, pace, entropy and faults, for tests and simulations of everything around engines.
 import { type Clock, type Outcome, ok, systemClock } from '#libs/base';
 import {
+  type Embeddings,
+  type EmbedRequest,
   type EngineCapabilities,
   EngineError,
   type EngineFault,
@@ -9,26 +11,47 @@ import {
   type GenerateRequest,
   type InferenceEngine,
   type Prompt,
+  type ScoreRequest,
+  type SequenceScore,
   type TokenEvent,
+  type Uncertainty,
   unknownLoad,
 } from './engine.js';
+import {
+  type FakeDistribution,
+  fakeLikely,
+  fakeScores,
+  fakeTokens,
+  fakeVector,
+  fakeVocabularySize,
+  plainDistribution,
+} from './fake-model.js';
 
 export interface FakeBehaviour {
-  /** Tokens of the answer to a request. */
-  readonly tokens?: (request: GenerateRequest) => readonly string[];
+  /** Tokens of an answer to a request. Bytes may split characters: their text comes when the character is whole. */
+  readonly tokens?: (request: GenerateRequest, choice: number) => readonly (string | Uint8Array)[];
   readonly entropyNats?: number;
+  /** Overrides `entropyNats`. */
+  readonly uncertainty?: (choice: number, index: number) => Uncertainty;
+  readonly cachedTokens?: number;
   readonly firstTokenMs?: number;
   readonly betweenTokensMs?: number;
-  /** Thrown before the first token. */
+  /** Thrown before the first token, and by `score` and `embed`. */
   readonly failWith?: () => EngineFault | null;
   /** Thrown after this many tokens. */
   readonly dieAfterTokens?: number;
   readonly loadFault?: EngineFault;
+  readonly capabilities?: Partial<EngineCapabilities>;
+  /** What `score` thinks of text. */
+  readonly distribution?: FakeDistribution;
+  readonly dimensions?: number;
 }
 
 export class FakeEngine implements InferenceEngine {
   readonly kind = 'native';
   readonly seen: GenerateRequest[] = [];
+  readonly seenScores: ScoreRequest[] = [];
+  readonly seenEmbeds: EmbedRequest[] = [];
   /** Requests whose signal was aborted while they ran. */
   cancelled = 0;
   private state: EngineState = 'idle';
@@ -57,16 +80,18 @@ export class FakeEngine implements InferenceEngine {
     return {
       entropy: 'exact',
       cancel: 'step',
-      topLogprobs: 0,
-      choices: 1,
-      constraints: false,
+      topLogprobs: 20,
+      choices: 16,
+      constraints: true,
       penalties: true,
-      scoring: false,
-      embeddings: false,
+      scoring: true,
+      embeddings: true,
       maxParallel: null,
       contextSize: null,
-      vocabularyHash: null,
+      vocabularyHash: 'fa'.repeat(32),
+      vocabularySize: fakeVocabularySize,
       evaluation: null,
+      ...this.behaviour.capabilities,
     };
   }
 
@@ -74,31 +99,51 @@ export class FakeEngine implements InferenceEngine {
     this.seen.push(request);
     this.running += 1;
     try {
-      const fault = this.behaviour.failWith?.();
-      if (fault) throw new EngineError(fault);
+      this.failIfAsked();
       await this.pause(this.behaviour.firstTokenMs ?? 0, signal);
-      const tokens = this.behaviour.tokens?.(request) ?? ['Hello', ' there'];
-      const shown = tokens.slice(0, request.sampling.maxTokens);
-      for (const [index, text] of shown.entries()) {
-        if (index === this.behaviour.dieAfterTokens)
-          throw new EngineError({ code: 'engine.crashed', message: 'the engine died in the middle', retryable: true });
-        if (index > 0) await this.pause(this.behaviour.betweenTokensMs ?? 0, signal);
-        yield {
-          type: 'token',
-          choice: 0,
-          text,
-          uncertainty: { kind: 'exact', entropyNats: this.behaviour.entropyNats ?? 0.3, nllNats: 0.1, marginNats: 1 },
-        };
+      const answers = Array.from({ length: request.choices ?? 1 }, (_, choice) => new FakeAnswer(request, choice, this.behaviour));
+      let sent = 0;
+      // In turns, as a batch gives them.
+      for (let index = 0; answers.some((answer) => index < answer.shown.length); index += 1) {
+        for (const answer of answers.filter((one) => index < one.shown.length)) {
+          if (sent === this.behaviour.dieAfterTokens)
+            throw new EngineError({ code: 'engine.crashed', message: 'the engine died in the middle', retryable: true });
+          if (sent > 0) await this.pause(this.behaviour.betweenTokensMs ?? 0, signal);
+          sent += 1;
+          yield answer.event(index);
+        }
       }
-      yield { type: 'finish', choice: 0, finishReason: shown.length < tokens.length ? 'length' : 'stop' };
+      for (const answer of answers) yield { type: 'finish', choice: answer.choice, finishReason: answer.cut ? 'length' : 'stop' };
       yield {
         type: 'end',
-        usage: { inputTokens: promptSize(request.prompt), outputTokens: shown.length, cachedTokens: 0 },
+        usage: { inputTokens: promptSize(request.prompt), outputTokens: sent, cachedTokens: this.behaviour.cachedTokens ?? 0 },
         queueWaitMs: 0,
       };
     } finally {
       this.running -= 1;
     }
+  }
+
+  async score(request: ScoreRequest, signal: AbortSignal): Promise<readonly SequenceScore[]> {
+    this.seenScores.push(request);
+    this.failIfAsked();
+    await this.pause(this.behaviour.firstTokenMs ?? 0, signal);
+    return fakeScores(request, this.behaviour.distribution ?? plainDistribution);
+  }
+
+  async embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
+    this.seenEmbeds.push(request);
+    this.failIfAsked();
+    await this.pause(this.behaviour.firstTokenMs ?? 0, signal);
+    return {
+      vectors: request.inputs.map((input) => fakeVector(input, this.behaviour.dimensions ?? 8)),
+      inputTokens: request.inputs.reduce((sum, input) => sum + (typeof input === 'string' ? fakeTokens(input).length : input.length), 0),
+    };
+  }
+
+  private failIfAsked(): void {
+    const fault = this.behaviour.failWith?.();
+    if (fault) throw new EngineError(fault);
   }
 
   private async pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -126,6 +171,43 @@ export class FakeEngine implements InferenceEngine {
 
   async unload(): Promise<void> {
     this.become('stopped');
+  }
+}
+
+/** One choice of a pretended answer. */
+class FakeAnswer {
+  readonly shown: readonly (string | Uint8Array)[];
+  readonly cut: boolean;
+  private readonly decoder = new TextDecoder();
+
+  constructor(
+    private readonly request: GenerateRequest,
+    readonly choice: number,
+    private readonly behaviour: FakeBehaviour,
+  ) {
+    const all = behaviour.tokens?.(request, choice) ?? ['Hello', ' there'];
+    this.shown = all.slice(0, request.sampling.maxTokens);
+    this.cut = this.shown.length < all.length;
+  }
+
+  event(index: number): TokenEvent {
+    const { behaviour, choice, request } = this;
+    const token = this.shown[index] ?? '';
+    const bytes = typeof token === 'string' ? Buffer.from(token, 'utf8') : token;
+    const logprob = -0.1;
+    const top = [fakeLikely(token, logprob), ...Array.from({ length: 19 }, (_, other) => fakeLikely(` other${other}`, -3 - other))];
+    return {
+      type: 'token',
+      choice,
+      text: this.decoder.decode(bytes, { stream: index + 1 < this.shown.length }),
+      uncertainty: behaviour.uncertainty?.(choice, index) ?? {
+        kind: 'exact',
+        entropyNats: behaviour.entropyNats ?? 0.3,
+        nllNats: -logprob,
+        marginNats: 1,
+      },
+      ...(request.topLogprobs === undefined ? {} : { logprobs: { ...fakeLikely(token, logprob), top: top.slice(0, request.topLogprobs) } }),
+    };
   }
 }
 

@@ -5,6 +5,7 @@ export * from './device/host-memory.js';
 export * from './device/reading.js';
 export * from './engine.js';
 export * from './fake.js';
+export * from './fake-model.js';
 export * from './gguf/facts.js';
 export * from './gguf/header.js';
 export * from './gguf/lora.js';
