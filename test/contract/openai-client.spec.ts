@@ -89,7 +89,7 @@ describe('the openai client', () => {
     await expect(ask({}, 'sk-serin-wrong')).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
     await expect(ask({ temperature: 9 })).rejects.toMatchObject({ status: 400, param: 'temperature' });
     await expect(ask({ tempreature: 1 })).rejects.toMatchObject({ status: 400, code: 'unknown_parameter', param: 'tempreature' });
-    await expect(ask({ n: 2 })).rejects.toMatchObject({ status: 400, code: 'unsupported_parameter', param: 'n' });
+    await expect(ask({ n: 17 })).rejects.toMatchObject({ status: 400, code: 'invalid_value', param: 'n' });
     await expect(ask({ messages: [{ role: 'user', content: 'long '.repeat(4_000) }] })).rejects.toMatchObject({
       status: 400,
       code: 'context_length_exceeded',

@@ -6,7 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
 import type { Log } from '#libs/telemetry';
-import { ChatCompletions } from './completions/chat.js';
+import { Completions } from './completions/completions.js';
 import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
 import { HotPath } from './completions/hot-path.js';
 import { DatabaseLink } from './database-link.js';
@@ -87,8 +87,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
   wake.now = () => reporter.wake();
   const deadlines = new Deadlines(clock, options.deadlines);
-  const chat = new ChatCompletions({ feed, pool, recorder, deadlines, clock, rng, log });
-  const hot = new HotPath({ feed, chat, clock, ids, log });
+  const completions = new Completions({ feed, pool, recorder, deadlines, clock, rng, log });
+  const hot = new HotPath({ feed, completions, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
     (): StateOfGateway => ({

@@ -16,6 +16,7 @@ const table = {
   unknown_parameter: [400, 'invalid_request_error'],
   unsupported_parameter: [400, 'invalid_request_error'],
   context_length_exceeded: [400, 'invalid_request_error'],
+  vocabulary_mismatch: [400, 'invalid_request_error'],
   invalid_api_key: [401, 'authentication_error'],
   missing_scope: [403, 'permission_error'],
   model_not_found: [404, 'invalid_request_error'],
@@ -45,4 +46,9 @@ export function openAiError(
 
 export function errorBody(error: OpenAiError): string {
   return JSON.stringify({ error: { message: error.message, type: error.type, param: error.param, code: error.code } });
+}
+
+/** An error inside a stream that has begun. No end mark follows: a cut answer must not look whole. */
+export function errorEvent(error: OpenAiError): string {
+  return `data: ${errorBody(error)}\n\n`;
 }

@@ -12,7 +12,7 @@ function refuse(message: string): { readonly ok: false; readonly fault: ParseFau
 }
 
 /** Depth by a scan over the bytes: JSON.parse of a million brackets would cost a stack or seconds. */
-function depthOf(text: string): number {
+export function depthOf(text: string): number {
   let depth = 0;
   let largest = 0;
   let quoted = false;

@@ -67,13 +67,6 @@ describe('POST /v1/chat/completions refuses', () => {
       'messages.0.content',
     ],
     ['tools, which no engine here has', JSON.stringify({ ...good, tools: [{}] }), 400, 'unsupported_parameter', 'tools'],
-    [
-      'a forced format, which a GGUF engine does not enforce',
-      JSON.stringify({ ...good, response_format: { type: 'json_object' } }),
-      400,
-      'unsupported_parameter',
-      'response_format',
-    ],
   ])('%s', async (_what, body, status, code, param) => {
     const answer = await send(body);
     expect(answer).toMatchObject({ status, code, param });

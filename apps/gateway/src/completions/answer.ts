@@ -1,27 +1,43 @@
 // How an answer leaves: whole, or as server-sent events that begin with the first token. Until it began, another version may still answer.
 import type { ServerResponse } from 'node:http';
+import type { TokenEvent } from '#libs/engine';
 import {
+  type AnswerFormat,
   type AnswerHead,
-  ChunkWriter,
-  completionBody,
+  type ChunkWriter,
   errorBody,
   errorEvent,
   type FinishReason,
   type OpenAiError,
+  type ToldStep,
   type UsageCounts,
 } from '#libs/openai';
+import { UncertaintyStrip } from './uncertainty-strip.js';
+
+export type Token = Extract<TokenEvent, { type: 'token' }>;
 
 /** Takes an answer piece by piece. */
 export interface Answer {
   /** True once the client has seen a byte of it. */
   readonly begun: boolean;
+  /** Before each try: which version answers. Forgets what an earlier one left. */
+  start(version: Pick<AnswerHead, 'version' | 'fingerprint'>): void;
   /** Waits while the client does not read. */
-  text(piece: string): Promise<void>;
-  end(finishReason: FinishReason, usage: UsageCounts): void;
+  token(token: Token): Promise<void>;
+  finish(choice: number, reason: FinishReason): void;
+  end(usage: UsageCounts): void;
   /** After it began: says inside the stream that it was cut. */
   cut(error: OpenAiError): void;
-  /** Forgets what was collected, so that a retry starts from nothing. */
-  reset(): void;
+}
+
+export interface AnswerWishes {
+  readonly format: AnswerFormat;
+  readonly head: Pick<AnswerHead, 'id' | 'createdS' | 'model'>;
+  readonly choices: number;
+  readonly logprobs: boolean;
+  /** The stream ends with the usage. */
+  readonly withUsage: boolean;
+  readonly uncertainty: boolean;
 }
 
 /** Sends an error as the whole answer. */
@@ -35,55 +51,93 @@ export function sendError(response: ServerResponse, error: OpenAiError, close = 
   response.end(errorBody(error));
 }
 
+export function sendJson(response: ServerResponse, text: string): void {
+  if (response.destroyed) return;
+  const body = Buffer.from(text, 'utf8');
+  response.writeHead(200, { 'content-type': 'application/json; charset=utf-8', 'content-length': body.length });
+  response.end(body);
+}
+
+interface Collected {
+  readonly pieces: string[];
+  readonly steps: ToldStep[];
+  finishReason: FinishReason;
+}
+
 export class WholeAnswer implements Answer {
   readonly begun = false;
-  private pieces: string[] = [];
+  private head: AnswerHead;
+  private choices: Collected[] = [];
+  private strip: UncertaintyStrip | null = null;
 
   constructor(
     private readonly response: ServerResponse,
-    private readonly head: AnswerHead,
-  ) {}
-
-  async text(piece: string): Promise<void> {
-    this.pieces.push(piece);
+    private readonly wishes: AnswerWishes,
+  ) {
+    this.head = { ...wishes.head, version: '', fingerprint: '' };
   }
 
-  end(finishReason: FinishReason, usage: UsageCounts): void {
-    const body = Buffer.from(completionBody(this.head, this.pieces.join(''), finishReason, usage), 'utf8');
-    this.response.writeHead(200, { 'content-type': 'application/json; charset=utf-8', 'content-length': body.length });
-    this.response.end(body);
+  start(version: Pick<AnswerHead, 'version' | 'fingerprint'>): void {
+    const { wishes } = this;
+    this.head = { ...wishes.head, ...version };
+    this.choices = Array.from({ length: wishes.choices }, () => ({ pieces: [], steps: [], finishReason: 'stop' }));
+    this.strip = wishes.uncertainty ? new UncertaintyStrip(wishes.choices) : null;
+  }
+
+  async token({ choice, text, uncertainty, logprobs }: Token): Promise<void> {
+    const of = this.choices[choice];
+    of?.pieces.push(text);
+    if (this.wishes.logprobs && logprobs) of?.steps.push(logprobs);
+    this.strip?.add(choice, uncertainty);
+  }
+
+  finish(choice: number, reason: FinishReason): void {
+    const of = this.choices[choice];
+    if (of) of.finishReason = reason;
+  }
+
+  end(usage: UsageCounts): void {
+    const choices = this.choices.map(({ pieces, steps, finishReason }) => ({
+      text: pieces.join(''),
+      finishReason,
+      steps: this.wishes.logprobs ? steps : null,
+    }));
+    sendJson(this.response, this.wishes.format.whole(this.head, choices, usage, this.strip?.tell() ?? null));
   }
 
   cut(error: OpenAiError): void {
     sendError(this.response, error);
   }
-
-  reset(): void {
-    this.pieces = [];
-  }
 }
 
 export class StreamedAnswer implements Answer {
-  private readonly chunks: ChunkWriter;
+  private chunks: ChunkWriter | null = null;
+  private strip: UncertaintyStrip | null = null;
   private started = false;
+  private readonly opened = new Set<number>();
 
   constructor(
     private readonly response: ServerResponse,
-    head: AnswerHead,
-    withUsage: boolean,
-  ) {
-    this.chunks = new ChunkWriter(head, withUsage);
-  }
+    private readonly wishes: AnswerWishes,
+  ) {}
 
   get begun(): boolean {
     return this.started;
   }
 
-  async text(piece: string): Promise<void> {
-    const front = this.front();
-    if (this.response.write(front + this.chunks.text(piece)) || this.response.destroyed) return;
+  start(version: Pick<AnswerHead, 'version' | 'fingerprint'>): void {
+    const { format, head, withUsage, uncertainty, choices } = this.wishes;
+    this.chunks = format.chunks({ ...head, ...version }, withUsage);
+    this.strip = uncertainty ? new UncertaintyStrip(choices) : null;
+  }
+
+  async token({ choice, text, uncertainty, logprobs }: Token): Promise<void> {
+    this.strip?.add(choice, uncertainty);
+    const step = this.wishes.logprobs ? (logprobs ?? null) : null;
+    if (text === '' && step === null) return;
+    const { response } = this;
+    if (response.write(this.opening(choice) + this.writer.piece(choice, text, step)) || response.destroyed) return;
     await new Promise<void>((done) => {
-      const { response } = this;
       const go = (): void => {
         response.off('drain', go);
         response.off('close', go);
@@ -94,28 +148,36 @@ export class StreamedAnswer implements Answer {
     });
   }
 
-  end(finishReason: FinishReason, usage: UsageCounts): void {
-    this.response.end(this.front() + this.chunks.end(finishReason, usage));
+  finish(choice: number, reason: FinishReason): void {
+    this.response.write(this.opening(choice) + this.writer.finish(choice, reason));
+  }
+
+  end(usage: UsageCounts): void {
+    this.response.end(this.writer.end(usage, this.strip?.tell() ?? null));
   }
 
   cut(error: OpenAiError): void {
-    if (this.started) this.response.end(errorEvent(errorBody(error)));
+    if (this.started) this.response.end(errorEvent(error));
     else sendError(this.response, error);
   }
 
-  reset(): void {
-    // Nothing is kept: what was written is gone, and before that there is nothing.
+  private get writer(): ChunkWriter {
+    if (!this.chunks) throw new Error('an answer was written before a version was named');
+    return this.chunks;
   }
 
-  /** The head of the stream before its first byte, nothing after. */
-  private front(): string {
-    if (this.started) return '';
-    this.started = true;
-    this.response.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-cache',
-      'x-accel-buffering': 'no',
-    });
-    return this.chunks.role();
+  /** The head of the stream before its first byte, the beginning of a choice before its first piece, nothing after. */
+  private opening(choice: number): string {
+    if (!this.started) {
+      this.started = true;
+      this.response.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-cache',
+        'x-accel-buffering': 'no',
+      });
+    }
+    if (this.opened.has(choice)) return '';
+    this.opened.add(choice);
+    return this.writer.open(choice);
   }
 }

@@ -3,30 +3,28 @@
 import type { RequestOutcome } from '#libs/analysis';
 import type { Clock } from '#libs/base';
 import { EngineError, type EngineFault, type GenerateRequest, type InferenceEngine, type Usage } from '#libs/engine';
-import { type FinishReason, type OpenAiError, openAiError } from '#libs/openai';
 import type { Answer } from './answer.js';
-import type { Deadlines } from './deadlines.js';
+import type { Deadlines, Limits } from './deadlines.js';
+import { generateAll } from './fan-out.js';
+import { type Measured, Measurement } from './measurement.js';
 
-/** What a try left behind. Times in milliseconds since the request was assigned, entropy and NLL in nats. */
-export interface Attempt {
+/** What a try left behind. */
+export interface Attempt extends Measured {
   readonly outcome: RequestOutcome | 'refused';
   readonly fault: EngineFault | null;
-  readonly finishReason: FinishReason | null;
   readonly usage: Usage | null;
   readonly queueWaitMs: number | null;
-  readonly ttftMs: number | null;
-  readonly interTokenMs: number | null;
-  readonly tokens: number;
-  readonly entropyMeanNats: number | null;
-  readonly entropyMaxNats: number | null;
-  readonly nllMeanNats: number | null;
 }
 
 export interface AttemptInput {
   readonly engine: InferenceEngine;
-  readonly request: GenerateRequest;
+  /** One for each prompt. */
+  readonly requests: readonly GenerateRequest[];
+  /** Answers over all requests. */
+  readonly choices: number;
   readonly answer: Answer;
   readonly deadlines: Deadlines;
+  readonly limits: Limits;
   /** Aborts when the client is gone. */
   readonly gone: AbortSignal;
   readonly clock: Clock;
@@ -34,55 +32,35 @@ export interface AttemptInput {
 }
 
 /** Never rejects for what engines and clients do; each ending is an outcome. */
-export async function attempt({ engine, request, answer, deadlines, gone, clock, startedAtMs }: AttemptInput): Promise<Attempt> {
+export async function attempt(input: AttemptInput): Promise<Attempt> {
+  const { engine, requests, answer, gone, clock } = input;
   const abort = new AbortController();
   const leave = (): void => abort.abort();
   if (gone.aborted) abort.abort();
   gone.addEventListener('abort', leave, { once: true });
-  const watch = deadlines.watch(abort);
-  let firstAtMs: number | null = null;
-  let lastAtMs = startedAtMs;
-  let tokens = 0;
-  let measured = 0;
-  let entropySum = 0;
-  let entropyMax = 0;
-  let nllSum = 0;
-  let finishReason: FinishReason | null = null;
+  const watch = input.deadlines.watch(abort, input.limits);
+  const measurement = new Measurement(input.startedAtMs);
   const left = (outcome: Attempt['outcome'], rest: Partial<Attempt>): Attempt => ({
     outcome,
     fault: null,
-    finishReason: null,
     usage: null,
     queueWaitMs: null,
-    ttftMs: firstAtMs === null ? null : firstAtMs - startedAtMs,
-    interTokenMs: firstAtMs !== null && tokens > 1 ? (lastAtMs - firstAtMs) / (tokens - 1) : null,
-    tokens,
-    entropyMeanNats: measured > 0 ? entropySum / measured : null,
-    entropyMaxNats: measured > 0 ? entropyMax : null,
-    nllMeanNats: measured > 0 ? nllSum / measured : null,
+    ...measurement.read(),
     ...rest,
   });
   try {
-    for await (const event of engine.generate(request, abort.signal)) {
+    for await (const event of generateAll(engine, requests, abort.signal)) {
       watch.token();
-      if (event.type === 'finish') {
-        finishReason = event.finishReason;
-        continue;
-      }
-      if (event.type === 'end') {
-        answer.end(finishReason ?? 'stop', event.usage);
-        return left('ok', { finishReason, usage: event.usage, queueWaitMs: event.queueWaitMs });
-      }
-      lastAtMs = clock.monotonicMs();
-      firstAtMs ??= lastAtMs;
-      tokens += 1;
-      if (event.uncertainty.kind === 'exact') {
-        measured += 1;
-        entropySum += event.uncertainty.entropyNats;
-        entropyMax = Math.max(entropyMax, event.uncertainty.entropyNats);
-        nllSum += event.uncertainty.nllNats;
-      }
-      if (event.text !== '') await answer.text(event.text);
+      if (event.type === 'token') {
+        measurement.token(event, clock.monotonicMs());
+        await answer.token(event);
+      } else if (event.type === 'finish') {
+        measurement.finish(event.choice, event.finishReason);
+        answer.finish(event.choice, event.finishReason);
+      } else if (measurement.finished === input.choices) {
+        answer.end(event.usage);
+        return left('ok', { usage: event.usage, queueWaitMs: event.queueWaitMs });
+      } else break;
     }
     const fault: EngineFault = { code: 'engine.crashed', message: 'the engine stopped in the middle of its answer', retryable: true };
     return left('error', { fault });
@@ -110,26 +88,5 @@ function outcomeOf(fault: EngineFault): Attempt['outcome'] {
       return 'refused';
     default:
       return 'error';
-  }
-}
-
-/** A fault as clients see it. Reasons of engines stay in our log: they may name files. */
-export function clientError(fault: EngineFault): OpenAiError {
-  switch (fault.code) {
-    case 'engine.overloaded':
-      return openAiError('overloaded', 'The model has more requests than it can take. Try again in a moment.', { retryAfterS: 1 });
-    case 'engine.context-overflow':
-      return openAiError('context_length_exceeded', `${fault.message}. Send a shorter conversation or ask for fewer tokens.`, {
-        param: 'messages',
-      });
-    case 'engine.bad-request':
-      return openAiError('invalid_value', `The model refused the request: ${fault.message}.`);
-    case 'engine.timeout':
-      return openAiError('timeout', 'The model did not answer in time.');
-    case 'engine.not-loaded':
-    case 'engine.load-failed':
-      return openAiError('model_not_ready', 'The model is not ready. Try again in a moment.', { retryAfterS: 2 });
-    default:
-      return openAiError('engine_failed', 'The model failed while it answered. Try again.');
   }
 }

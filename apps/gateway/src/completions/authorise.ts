@@ -5,9 +5,11 @@ import type { Scope } from '#libs/contract';
 import { type OpenAiError, openAiError } from '#libs/openai';
 import type { KnownKey, Snapshot } from '../routing/snapshot.js';
 
-export type Authorised = { readonly key: KnownKey } | { readonly error: OpenAiError };
+/** `keyId`: the same for all requests with this key, and tells nothing about it. */
+export type Authorised = { readonly key: KnownKey; readonly keyId: string } | { readonly error: OpenAiError };
 
 const longestKey = 256;
+const keyIdLength = 16;
 
 /** 401 only with a key set at hand; without one nobody can be told apart, so the answer is 503 and clients come back. */
 export function authorise(request: IncomingMessage, snapshot: Snapshot | null, now: number, needs: Scope): Authorised {
@@ -22,12 +24,13 @@ export function authorise(request: IncomingMessage, snapshot: Snapshot | null, n
     return { error: openAiError('invalid_api_key', 'No API key was given. Send it as "Authorization: Bearer sk-serin-...".') };
   }
   // Looked up by hash: how long it takes tells nothing about stored keys.
-  const key = snapshot.keys[createHash('sha256').update(text).digest('hex')];
+  const hash = createHash('sha256').update(text).digest('hex');
+  const key = snapshot.keys[hash];
   if (!key || (key.expiresAt !== null && key.expiresAt <= now)) {
     return { error: openAiError('invalid_api_key', 'The API key is unknown, revoked or expired. Ask for a new one.') };
   }
   if (!key.scopes.includes(needs)) return { error: missingScope(key, needs) };
-  return { key };
+  return { key, keyId: hash.slice(0, keyIdLength) };
 }
 
 export function missingScope(key: KnownKey, needs: Scope): OpenAiError {

@@ -12,6 +12,12 @@ export const defaultDeadlines: DeadlineSettings = { firstTokenMs: 120_000, betwe
 
 const everyMs = 100;
 
+/** What a request may take at most, where it is not the gateway's own limit. Milliseconds. */
+export interface Limits {
+  readonly totalMs: number;
+  readonly firstTokenMs: number;
+}
+
 /** One request under watch. */
 export interface Watched {
   /** A token came: the next one is due later. */
@@ -36,9 +42,15 @@ export class Deadlines {
     private readonly settings: DeadlineSettings = defaultDeadlines,
   ) {}
 
-  watch(abort: AbortController): Watched {
+  /** `live`: users wait. Others wait behind them, as long as their whole deadline allows. */
+  limits(askedMs: number | null, live: boolean): Limits {
+    const totalMs = Math.min(askedMs ?? this.settings.totalMs, this.settings.totalMs);
+    return { totalMs, firstTokenMs: live ? Math.min(this.settings.firstTokenMs, totalMs) : totalMs };
+  }
+
+  watch(abort: AbortController, { totalMs, firstTokenMs }: Limits): Watched {
     const now = this.clock.monotonicMs();
-    const { firstTokenMs, betweenTokensMs, totalMs } = this.settings;
+    const { betweenTokensMs } = this.settings;
     const entry: Entry = { dueMs: now + firstTokenMs, totalDueMs: now + totalMs, abort, expired: false };
     this.entries.add(entry);
     this.timer ??= setInterval(() => this.check(), everyMs);

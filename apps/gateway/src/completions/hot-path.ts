@@ -6,7 +6,9 @@ import type { Log } from '#libs/telemetry';
 import type { RoutingFeed } from '../routing/feed.js';
 import { sendError } from './answer.js';
 import { authorise } from './authorise.js';
-import type { ChatCompletions } from './chat.js';
+import { chatEndpoint } from './chat-endpoint.js';
+import type { Completions } from './completions.js';
+import { textEndpoint } from './text-endpoint.js';
 
 const prefix = '/v1/';
 const requestIdPattern = /^[A-Za-z0-9._-]{8,128}$/;
@@ -18,7 +20,7 @@ export class HotPath {
   constructor(
     private readonly parts: {
       readonly feed: RoutingFeed;
-      readonly chat: ChatCompletions;
+      readonly completions: Completions;
       readonly clock: Clock;
       readonly ids: Ids;
       readonly log: Log;
@@ -59,7 +61,11 @@ export class HotPath {
   private async route(path: string, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
     if (path === '/v1/chat/completions') {
       if (request.method !== 'POST') return this.wrongMethod(response, path, 'POST');
-      return await this.parts.chat.handle(request, response, requestId);
+      return await this.parts.completions.handle(chatEndpoint, request, response, requestId);
+    }
+    if (path === '/v1/completions') {
+      if (request.method !== 'POST') return this.wrongMethod(response, path, 'POST');
+      return await this.parts.completions.handle(textEndpoint, request, response, requestId);
     }
     if (path === '/v1/models' || path.startsWith('/v1/models/')) {
       if (request.method !== 'GET') return this.wrongMethod(response, path, 'GET');

@@ -1,0 +1,32 @@
+// What makes a generating endpoint: how its body becomes engine requests, and how its answers are written.
+import type { Outcome } from '#libs/base';
+import type { VersionSpec } from '#libs/contract';
+import type { GenerateRequest } from '#libs/engine';
+import type { AnswerFormat, RequestFault } from '#libs/openai';
+import type { PromptShape } from '../routing/prompt-class.js';
+import type { Need } from './needs.js';
+
+/** A checked body, in the words of engines. */
+export interface Asked {
+  readonly model: string;
+  readonly stream: boolean;
+  /** The stream ends with the usage. */
+  readonly withUsage: boolean;
+  /** Answers in all, over all prompts. */
+  readonly choices: number;
+  /** The client gets log probabilities. */
+  readonly logprobs: boolean;
+  readonly needs: readonly Need[];
+  readonly shape: PromptShape;
+  /** One for each prompt, for a version; answers are numbered through in their order. */
+  requests(id: string, spec: VersionSpec): readonly GenerateRequest[];
+}
+
+export interface Endpoint {
+  /** Begins the ids of its answers. */
+  readonly idPrefix: string;
+  /** The field to which an engine's complaint about the length of the prompt belongs. */
+  readonly promptParam: string;
+  readonly format: AnswerFormat;
+  parse(json: unknown): Outcome<Asked, RequestFault>;
+}
