@@ -11,4 +11,5 @@ export * from './gguf/header.js';
 export * from './gguf/lora.js';
 export * from './http/http-engine.js';
 export * from './model-files.js';
+export * from './native/grammar/gbnf-of.js';
 export * from './native/native-engine.js';
