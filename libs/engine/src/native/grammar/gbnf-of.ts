@@ -23,7 +23,7 @@ const maxGrammarBytes = 1 << 20;
  *
  * Faults name the JSON pointer into the schema, or the line and column of a grammar: `constraint.unsupported` (a keyword or pattern that
  * cannot be enforced exactly is refused, never dropped), `constraint.invalid` (broken, or nothing satisfies it), `constraint.too-large`.
- * Takes milliseconds, and up to about a second for the most costly 64 KB.
+ * Takes milliseconds, and a second or two for the most costly 64 KB.
  */
 export function gbnfOf(constraint: Constraint): Outcome<string, Fault<ConstraintFaultCode>> {
   try {
