@@ -1,0 +1,2 @@
+/** The assembled module's bytes. */
+export function assemble(): Promise<Buffer>;
