@@ -19,6 +19,14 @@ export const llamaEngineSpec = z.strictObject({
   gpuLayers: z.int().min(0).max(1000).default(0),
   parallel: z.int().min(1).max(256).default(4),
   threads: z.int().min(1).max(256).optional(),
+  /** LoRA adapters (GGUF, under the model roots), applied together to every request of the version. */
+  lora: z
+    .array(z.strictObject({ file: z.string().min(1).max(1024), sha256: sha256.optional(), scale: z.number().min(-10).max(10).default(1) }))
+    .min(1)
+    .max(8)
+    .optional(),
+  /** The engine process is ended when it holds more than this. Default: what the file, its cache and buffers need, with room to spare. */
+  memoryLimitMb: z.int().min(64).max(4_194_304).optional(),
 });
 
 export const openaiEngineSpec = z.strictObject({

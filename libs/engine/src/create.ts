@@ -4,7 +4,7 @@ import type { Log } from '#libs/telemetry';
 import type { InferenceEngine } from './engine.js';
 import { HttpEngine } from './http/http-engine.js';
 import { resolveModelFile } from './model-files.js';
-import { NativeEngine } from './native/native-engine.js';
+import { type Adapter, NativeEngine } from './native/native-engine.js';
 
 /** The engine part of a version spec, as the contract validates it. */
 export type EngineSpec =
@@ -16,6 +16,8 @@ export type EngineSpec =
       readonly gpuLayers: number;
       readonly parallel: number;
       readonly threads?: number | undefined;
+      readonly lora?: readonly { readonly file: string; readonly sha256?: string | undefined; readonly scale: number }[] | undefined;
+      readonly memoryLimitMb?: number | undefined;
     }
   | { readonly kind: 'openai'; readonly baseUrl: string; readonly model: string; readonly credentialEnv?: string | undefined };
 
@@ -31,7 +33,13 @@ export async function createEngine(spec: EngineSpec, environment: EngineEnvironm
   if (spec.kind === 'llama') {
     const file = await resolveModelFile(spec.file, environment.modelRoots);
     if (!file.ok) return file;
-    return ok(new NativeEngine({ spec: { ...spec, file: file.value }, log: environment.log }));
+    const lora: Adapter[] = [];
+    for (const [index, adapter] of (spec.lora ?? []).entries()) {
+      const found = await resolveModelFile(adapter.file, environment.modelRoots);
+      if (!found.ok) return fail({ ...found.fault, field: `spec.engine.lora.${index}.file` });
+      lora.push({ ...adapter, file: found.value });
+    }
+    return ok(new NativeEngine({ spec: { ...spec, file: file.value, lora }, log: environment.log }));
   }
   const credential = spec.credentialEnv === undefined ? undefined : environment.credential(spec.credentialEnv);
   if (spec.credentialEnv !== undefined && credential === undefined) {

@@ -180,6 +180,8 @@ export type EngineFaultCode =
   | 'engine.not-loaded'
   | 'engine.load-failed'
   | 'engine.crashed'
+  /** The library refused a batch, or the model's logits were no numbers: this request's end, the engine goes on. */
+  | 'engine.failed'
   | 'engine.overloaded'
   | 'engine.timeout'
   | 'engine.upstream-error'

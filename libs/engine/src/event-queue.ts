@@ -7,6 +7,11 @@ export class EventQueue<T> implements AsyncIterable<T> {
   private ended = false;
   private error: Error | null = null;
 
+  /** True once nothing more will come. */
+  get settled(): boolean {
+    return this.ended || this.error !== null;
+  }
+
   push(event: T): void {
     this.events.push(event);
     this.wake?.();

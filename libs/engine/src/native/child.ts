@@ -1,9 +1,12 @@
 // Entry of an engine child: one process holds one version. A native crash here is that version's failure and nobody else's.
 import { performance } from 'node:perf_hooks';
 import { systemRng } from '#libs/base';
+import type { EngineFaultCode } from '../engine.js';
 import { DecodeLoop } from './decode-loop.js';
-import { type OpenModel, openModel } from './llama-decoder.js';
-import type { FromChild, LoadRequest, ToChild } from './protocol.js';
+import { gbnfOf } from './grammar/gbnf-of.js';
+import { LogitsKernel } from './logits/kernel.js';
+import { type OpenModel, openModel } from './open-model.js';
+import type { FromChild, GenerateMessage, LoadRequest, ToChild } from './protocol.js';
 
 let loop: DecodeLoop | null = null;
 let model: OpenModel | null = null;
@@ -21,19 +24,49 @@ async function load(request: LoadRequest): Promise<void> {
   try {
     const opened = await openModel(request);
     model = opened;
-    loop = new DecodeLoop(opened, send, {
-      maxQueued: request.maxQueued,
+    loop = new DecodeLoop({
+      model: opened,
+      kernel: new LogitsKernel(opened.vocabulary.size),
+      send,
       nowMs: () => performance.now(),
       randomSeed: () => Math.floor(systemRng.uniform() * 2 ** 32),
+      measure: request.measure === 'exact',
+      prefixCache: request.prefixCache,
+      maxQueuedTokens: request.maxQueuedTokens,
     });
-    send({ type: 'loaded', contextSize: opened.contextSize });
+    const { decoder, ownLoop, embedder } = opened;
+    send({ type: 'loaded', contextSize: decoder.contextSize, evaluation: decoder.evaluation, ownLoop, embeddings: embedder !== null });
     await loop.run();
   } catch (error) {
     if (!loop) send({ type: 'loadFailed', message: messageOf(error) });
-    else process.stderr.write(`decode loop: ${messageOf(error)}\n`);
+    else process.stderr.write(`decode loop: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     // Let the message leave before the process does.
     setTimeout(() => process.exit(70), 50);
   }
+}
+
+/** Runs what a request needs before it can wait in the queue; its mistakes are that request's own. */
+function begin(id: number, work: (opened: OpenModel, running: DecodeLoop) => void): void {
+  const refuse = (code: EngineFaultCode, message: string): void => send({ type: 'failed', id, code, message });
+  if (!model || !loop) return refuse('engine.not-loaded', 'no model is loaded');
+  try {
+    work(model, loop);
+  } catch (error) {
+    refuse('engine.bad-request', messageOf(error));
+  }
+}
+
+function generate(message: GenerateMessage): void {
+  begin(message.id, (opened, running) => {
+    const { constraint } = message;
+    let grammar: string | null = null;
+    if (constraint) {
+      const made = gbnfOf(constraint);
+      if (!made.ok) throw new Error(made.fault.message);
+      grammar = made.value;
+    }
+    running.addGeneration(message, opened.tokenize(message.prompt), grammar);
+  });
 }
 
 process.on('message', (message: ToChild) => {
@@ -42,18 +75,20 @@ process.on('message', (message: ToChild) => {
       void load(message);
       return;
     case 'generate':
-      try {
-        if (!model || !loop) throw new Error('no model is loaded');
-        loop.add(message.id, model.tokenizeChat(message.messages), message.sampling);
-      } catch (error) {
-        send({ type: 'failed', id: message.id, code: 'engine.bad-request', message: messageOf(error) });
-      }
-      return;
+      return generate(message);
+    case 'score':
+      return begin(message.id, (_, running) => running.addScore(message.id, message.request));
+    case 'embed':
+      return begin(message.id, (_, running) => running.addEmbedding(message.id, message.inputs));
     case 'cancel':
-      loop?.cancel(message.id);
-      return;
+      return loop?.cancel(message.id);
     case 'ping':
-      send({ type: 'pong', rssBytes: process.memoryUsage.rss(), ...(loop?.load ?? { running: 0, queued: 0 }) });
+      send({
+        type: 'pong',
+        rssBytes: process.memoryUsage.rss(),
+        stepAgeMs: loop?.stepAgeMs ?? null,
+        stats: loop?.stats() ?? null,
+      });
       return;
   }
 });

@@ -2,19 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TextStream } from './text-stream.js';
 
-/** Tokens are pieces of bytes; what is no whole character is shown as U+FFFD, as llama.cpp's detokenizer does. */
-function streamOf(pieces: readonly Uint8Array[], stops: readonly string[] = []) {
-  const detokenize = (tokens: readonly number[]) => Buffer.concat(tokens.map((token) => pieces[token] ?? Buffer.alloc(0))).toString('utf8');
-  return new TextStream(detokenize, stops);
-}
-
-/** What is shown after each token, and at the end. */
+/** What is shown after each token, and at the end. What is no whole character is shown as U+FFFD. */
 function shown(pieces: readonly Uint8Array[], stops: readonly string[] = []): { steps: string[]; text: string; stopped: boolean } {
-  const stream = streamOf(pieces, stops);
+  const stream = new TextStream(stops);
   const steps: string[] = [];
-  for (const [token] of pieces.entries()) {
+  for (const piece of pieces) {
     if (stream.stopped) break;
-    steps.push(stream.push(token));
+    steps.push(stream.push(piece));
   }
   steps.push(stream.finish());
   return { steps, text: steps.join(''), stopped: stream.stopped };
@@ -73,8 +67,9 @@ describe('a stop string', () => {
   });
 
   it('after which nothing is shown any more', () => {
-    const stream = streamOf(words('END', 'more'), ['END']);
-    expect([stream.push(0), stream.stopped, stream.push(1), stream.finish()]).toEqual(['', true, '', '']);
+    const stream = new TextStream(['END']);
+    const [end = new Uint8Array(), more = new Uint8Array()] = words('END', 'more');
+    expect([stream.push(end), stream.stopped, stream.push(more), stream.finish()]).toEqual(['', true, '', '']);
   });
 });
 

@@ -172,6 +172,16 @@ export class PrefixCache {
     this.tree.append(slot, tokens.length);
   }
 
+  /** A running slot goes back to its first `tokens`; what it forgets is reserved for it again. Throws for more than it holds. */
+  rewind(slot: number, tokens: number): void {
+    const held = this.at(slot);
+    if (held.state !== 'running' || tokens > held.length) throw new Error(`slot ${slot} cannot go back to ${tokens} tokens`);
+    this.tree.truncate(slot, tokens);
+    held.reserved += held.length - tokens;
+    held.length = tokens;
+    this.revision += 1;
+  }
+
   /** A running sequence has ended or was cancelled. `keep`: what was evaluated stays for later prompts; false after a failed decode. */
   end(slot: number, keep: boolean): void {
     const held = this.at(slot);

@@ -1,0 +1,166 @@
+// One answer being written: the prompt goes in by chunks, then a token a step, measured before it is sampled.
+import type { ExpectedOutput, Work } from '../admission/index.js';
+import type { FinishReason, LikelyToken, TokenLogprobs } from '../engine.js';
+import type { Vocabulary } from './decoder.js';
+import type { GrammarState } from './grammar-state.js';
+import type { Lane, Want } from './lane.js';
+import type { LogitsKernel } from './logits/kernel.js';
+import type { Sampler } from './logits/sampler.js';
+import type { TokenTuple } from './protocol.js';
+import type { TextStream } from './text-stream.js';
+
+/** Where a lane tells what came: kept by the loop and sent once a step. */
+export interface Reports {
+  token(tuple: TokenTuple): void;
+  finished(id: number, choice: number, reason: FinishReason): void;
+  /** The request cannot go on; its other lanes are to stop as well. */
+  broken(id: number, message: string): void;
+}
+
+export interface GenerationLaneParts {
+  readonly id: number;
+  readonly choice: number;
+  readonly slot: number;
+  readonly prompt: Int32Array;
+  /** Tokens of the prompt that the slot holds already. */
+  readonly kept: number;
+  readonly maxTokens: number;
+  readonly topLogprobs: number | null;
+  readonly sampler: Sampler;
+  readonly grammar: GrammarState | null;
+  readonly text: TextStream;
+  readonly vocabulary: Vocabulary;
+  readonly contextSize: number;
+  /** False: no entropy, no NLL. */
+  readonly measure: boolean;
+  readonly reports: Reports;
+  /** Choices that begin where this one's prompt ends. */
+  readonly followers: readonly GenerationLane[];
+}
+
+export class GenerationLane implements Lane {
+  readonly id: number;
+  readonly slot: number;
+  /** Positions in the cache. */
+  private position: number;
+  outputTokens = 0;
+  done = false;
+  private next: number | null = null;
+  private fork: { readonly slot: number; readonly tokens: number } | null = null;
+
+  private readonly followers: GenerationLane[];
+
+  constructor(private readonly parts: GenerationLaneParts) {
+    this.id = parts.id;
+    this.slot = parts.slot;
+    this.position = parts.kept;
+    this.followers = [...parts.followers];
+  }
+
+  get urgent(): boolean {
+    return this.next !== null;
+  }
+
+  want(room: number, rows: number): Want | null {
+    if (this.done || rows === 0 || room === 0) return null;
+    if (this.next !== null) return { position: this.position, tokens: Int32Array.of(this.next), rows: 'last' };
+    const { prompt } = this.parts;
+    // A follower waits until the prompt that it shares is whole.
+    if (this.position >= prompt.length) return null;
+    const tokens = prompt.subarray(this.position, this.position + room);
+    return { position: this.position, tokens, rows: this.position + tokens.length === prompt.length ? 'last' : 'none' };
+  }
+
+  evaluated(tokens: Int32Array): void {
+    this.position += tokens.length;
+    this.next = null;
+  }
+
+  takeFork(): { readonly slot: number; readonly tokens: number } | null {
+    const { fork } = this;
+    this.fork = null;
+    return fork;
+  }
+
+  takeRewind(): null {
+    return null;
+  }
+
+  restarted(): void {
+    this.position = 0;
+  }
+
+  remaining(expected: ExpectedOutput): Work {
+    return {
+      sequences: 1,
+      inputTokens: Math.max(0, this.parts.prompt.length - this.position),
+      outputTokens: expected.remaining(this.parts.maxTokens, this.outputTokens),
+    };
+  }
+
+  /** This lane's first logits are those after the shared prompt. */
+  row(kernel: LogitsKernel): void {
+    this.take(kernel);
+    for (const follower of this.followers.splice(0)) follower.follow(kernel, this.slot);
+  }
+
+  private follow(kernel: LogitsKernel, from: number): void {
+    this.fork = { slot: from, tokens: this.parts.prompt.length };
+    this.take(kernel);
+  }
+
+  private take(kernel: LogitsKernel): void {
+    const { id, sampler, grammar, vocabulary, reports } = this.parts;
+    if (!kernel.measured.finite) return reports.broken(id, 'the model gave logits that are not finite numbers');
+    let token = sampler.next(kernel);
+    if (grammar && !grammar.allows(token)) {
+      const allowed = grammar.allowed();
+      if (allowed.length === 0) return this.finish('stop', this.parts.text.finish(), null);
+      token = sampler.nextAmong(kernel, allowed);
+    }
+    grammar?.accept(token);
+    sampler.accept(token);
+    const { entropyNats, marginNats } = kernel.measured;
+    const figures = this.parts.measure ? ([entropyNats, kernel.nllNats(token), marginNats] as const) : null;
+    if (vocabulary.isEnd(token)) return this.finish('stop', this.parts.text.finish(), figures);
+    this.outputTokens += 1;
+    const bytes = vocabulary.bytes(token);
+    const text = this.parts.text.push(bytes);
+    const logprobs = this.parts.topLogprobs === null ? undefined : this.logprobs(kernel, token, bytes, this.parts.topLogprobs);
+    if (this.parts.text.stopped) return this.finish('stop', text, figures);
+    if (this.outputTokens >= this.parts.maxTokens || this.position + 1 >= this.parts.contextSize) {
+      return this.finish('length', text + this.parts.text.finish(), figures, logprobs);
+    }
+    this.next = token;
+    this.report(text, figures, logprobs);
+  }
+
+  private finish(reason: FinishReason, text: string, figures: readonly [number, number, number] | null, logprobs?: TokenLogprobs): void {
+    this.done = true;
+    this.next = null;
+    if (text !== '' || figures) this.report(text, figures, logprobs);
+    this.parts.reports.finished(this.parts.id, this.parts.choice, reason);
+  }
+
+  private report(text: string, figures: readonly [number, number, number] | null, logprobs?: TokenLogprobs): void {
+    const [entropyNats, nllNats, marginNats] = figures ?? [null, null, null];
+    const { id, choice } = this.parts;
+    this.parts.reports.token(
+      logprobs ? [id, choice, text, entropyNats, nllNats, marginNats, logprobs] : [id, choice, text, entropyNats, nllNats, marginNats],
+    );
+  }
+
+  private logprobs(kernel: LogitsKernel, token: number, bytes: Uint8Array, top: number): TokenLogprobs {
+    const found = top > 0 ? kernel.mostLikely(top) : [];
+    return {
+      ...likelyToken(bytes, kernel.logprob(token)),
+      top: found.map((one) => likelyToken(this.parts.vocabulary.bytes(one.token), one.logprob)),
+    };
+  }
+}
+
+const utf8 = new TextDecoder('utf-8');
+
+export function likelyToken(bytes: Uint8Array, logprob: number): LikelyToken {
+  return { text: utf8.decode(bytes), bytes: Array.from(bytes), logprob };
+}

@@ -1,0 +1,61 @@
+// Loads a GGUF file and makes a context by libllama's own calls, on worker threads so that the process keeps answering meanwhile.
+import type { LoadRequest } from '../protocol.js';
+import type { Libllama } from './bindings.js';
+import type { ContextParams, Pointer } from './layouts.js';
+
+const batchTokens = 512;
+/** Positions of one batch that can have logits beyond one per slot: what scoring reads at once (128k vocabulary: 33 MB). */
+const scoredRows = 64;
+const kvPadding = 256;
+
+/** Resolves to the model; rejects when the library refuses the file. */
+export async function loadModel(library: Libllama, load: LoadRequest): Promise<Pointer> {
+  const params = { ...library.llama_model_default_params(), n_gpu_layers: load.gpuLayers };
+  const model = await new Promise<Pointer>((done, failed) => {
+    library.llama_model_load_from_file.async(load.file, params, (error, result) => (error ? failed(error) : done(result)));
+  });
+  if (!model) throw new Error('the library cannot load this file as a model');
+  return model;
+}
+
+export interface Context {
+  readonly pointer: Pointer;
+  readonly memory: Pointer;
+  readonly cells: number;
+  readonly batchSize: number;
+  readonly maxRows: number;
+}
+
+/** One context for all slots. `overrides` serve contexts for other purposes, as embeddings are. */
+export async function openContext(library: Libllama, model: Pointer, load: LoadRequest, overrides: ContextParams = {}): Promise<Context> {
+  const cells = Math.ceil((load.contextSize * load.parallel) / kvPadding) * kvPadding;
+  const batchSize = Math.min(batchTokens, cells);
+  const maxRows = Math.min(batchSize, Math.max(load.parallel, scoredRows));
+  const params: ContextParams = {
+    ...library.llama_context_default_params(),
+    n_ctx: cells,
+    n_batch: batchSize,
+    n_ubatch: batchSize,
+    n_seq_max: load.parallel,
+    n_outputs_max: maxRows,
+    n_outputs_max_per_seq: maxRows,
+    n_threads: load.threads,
+    n_threads_batch: load.threads,
+    kv_unified: true,
+    ...overrides,
+  };
+  const pointer = await new Promise<Pointer>((done, failed) => {
+    library.llama_init_from_model.async(model, params, (error, result) => (error ? failed(error) : done(result)));
+  });
+  if (!pointer) throw new Error(`the library cannot make a context of ${params['n_ctx']} cells: memory does not suffice`);
+  // The last part of the layout proof: what we asked for is what the library understood.
+  if (library.llama_n_batch(pointer) !== params['n_batch'] || library.llama_n_seq_max(pointer) !== params['n_seq_max']) {
+    throw new Error('the library understood other context parameters than were given: its layout differs');
+  }
+  if (load.threads > 1) {
+    // Without a pool of its own the library starts and joins threads in every step.
+    const pool = library.ggml_threadpool_new(library.ggml_threadpool_params_default(load.threads));
+    library.llama_attach_threadpool(pointer, pool, pool);
+  }
+  return { pointer, memory: library.llama_get_memory(pointer), cells: library.llama_n_ctx(pointer), batchSize, maxRows };
+}
