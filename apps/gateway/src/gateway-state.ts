@@ -1,5 +1,7 @@
 // What a gateway says about itself to supervisors. A class of its own so that Nest can inject it.
+import type { DeviceReading, HostMemory } from '#libs/engine';
 import type { EngineReport } from '#libs/storage';
+import type { EngineFigures } from './engines/pool.js';
 
 export interface StateOfGateway {
   readonly ready: boolean;
@@ -13,9 +15,13 @@ export interface StateOfGateway {
     readonly droppedWindows: number;
     readonly inFlight: number;
     readonly engines: Readonly<Record<string, EngineReport>>;
+    /** Queue, occupancy, cache and speed of each engine, by version id. */
+    readonly figures: Readonly<Record<string, EngineFigures>>;
+    /** `gpus` null: no driver on this machine, or it does not answer; `gpuReason` says which. Never 0 for what is not known. */
+    readonly machine: { readonly memory: HostMemory; readonly gpus: readonly DeviceReading[] | null; readonly gpuReason: string | null };
   };
 }
 
 export class GatewayState {
-  constructor(readonly read: () => StateOfGateway) {}
+  constructor(readonly read: () => Promise<StateOfGateway>) {}
 }

@@ -13,8 +13,8 @@ export class HealthApi {
   }
 
   @Get('readyz')
-  readyz(@Query('verbose') verbose: string | undefined, @Res({ passthrough: true }) reply: FastifyReply): unknown {
-    const { ready, draining, checks } = this.state.read();
+  async readyz(@Query('verbose') verbose: string | undefined, @Res({ passthrough: true }) reply: FastifyReply): Promise<unknown> {
+    const { ready, draining, checks } = await this.state.read();
     void reply.status(ready ? 200 : 503);
     return { status: ready ? 'ok' : draining ? 'draining' : 'not ready', ...(verbose === undefined ? {} : { checks }) };
   }

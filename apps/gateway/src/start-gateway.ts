@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
+import { DeviceWatch, freeGpuBytes, readHostMemory } from '#libs/engine';
 import type { Log } from '#libs/telemetry';
 import { Completions } from './completions/completions.js';
 import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
@@ -54,8 +55,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const link = new DatabaseLink(options.databaseUrl, clock);
   const recorder = new Recorder({ link, clock, log, ids });
   const wake = { now: (): void => undefined };
+  const devices = new DeviceWatch({ log, clock });
   const pool = new EnginePool({
-    factory: options.factory ?? engineFactory(options.modelRoots, log),
+    factory: options.factory ?? engineFactory(options.modelRoots, log, () => freeGpuBytes(devices.current())),
     clock,
     log,
     onChange: () => wake.now(),
@@ -91,7 +93,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const hot = new HotPath({ feed, completions, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
-    (): StateOfGateway => ({
+    async (): Promise<StateOfGateway> => ({
       ready: feed.current !== null && !draining,
       draining,
       checks: {
@@ -103,10 +105,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         droppedWindows: recorder.droppedWindows,
         inFlight: hot.inFlight,
         engines: pool.report(),
+        figures: pool.figures(),
+        machine: { memory: await readHostMemory(), gpus: devices.current(), gpuReason: devices.reason },
       },
     }),
   );
 
+  devices.start();
   await feed.start();
   const app = await createApp(state, hot);
   try {
@@ -114,6 +119,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   } catch (error) {
     await feed.close();
     await pool.close();
+    await devices.stop();
     await link.close();
     throw error;
   }
@@ -134,6 +140,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     await recorder.close();
     await reporter.close();
     await pool.close();
+    await devices.stop();
     server.closeAllConnections();
     await app.close();
     await link.close();

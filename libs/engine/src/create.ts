@@ -26,6 +26,8 @@ export interface EngineEnvironment {
   /** Value of an environment variable that a spec names, for upstream credentials. */
   readonly credential: (name: string) => string | undefined;
   readonly log: Log;
+  /** Free memory of the GPUs, null when nobody knows. */
+  readonly freeGpuBytes?: () => number | null;
 }
 
 /** An idle engine for the spec, or a fault that names the field. Loading is the caller's next step. */
@@ -39,7 +41,13 @@ export async function createEngine(spec: EngineSpec, environment: EngineEnvironm
       if (!found.ok) return fail({ ...found.fault, field: `spec.engine.lora.${index}.file` });
       lora.push({ ...adapter, file: found.value });
     }
-    return ok(new NativeEngine({ spec: { ...spec, file: file.value, lora }, log: environment.log }));
+    return ok(
+      new NativeEngine({
+        spec: { ...spec, file: file.value, lora },
+        log: environment.log,
+        ...(environment.freeGpuBytes ? { freeGpuBytes: environment.freeGpuBytes } : {}),
+      }),
+    );
   }
   const credential = spec.credentialEnv === undefined ? undefined : environment.credential(spec.credentialEnv);
   if (spec.credentialEnv !== undefined && credential === undefined) {

@@ -129,11 +129,11 @@ describe('a version whose model file', () => {
       /version\.digest-mismatch: .* Field: spec\.engine\.sha256\. Restore the registered file/,
     ],
     [
-      'passes our look at it and aborts the native library while it loads',
-      'aborts',
+      'passes our look at it and is refused by the native library',
+      'refused',
       () => patched('llama.attention.head_count', Buffer.alloc(4)),
       {},
-      /died while loading \(signal SIGABRT/,
+      /the library cannot load this file/,
     ],
     [
       'aborts the native library only on its first token',

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Clock, Fault } from '#libs/base';
 import { type VersionSpec, versionSpec } from '#libs/contract';
-import { createEngine, EngineError, type EngineSpec, type InferenceEngine } from '#libs/engine';
+import { createEngine, type EngineCapabilities, EngineError, type EngineSpec, type EngineStats, type InferenceEngine } from '#libs/engine';
 import type { RoutingTable, ServedVersion } from '#libs/rollout';
 import type { EngineReport } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
@@ -30,6 +30,15 @@ interface Slot {
   trouble: string | null;
   readonly breaker: Breaker;
   readonly stop: AbortController;
+}
+
+/** One engine for operators: what it can do, and what it does. */
+export interface EngineFigures {
+  readonly model: string;
+  readonly label: string;
+  readonly kind: InferenceEngine['kind'];
+  readonly capabilities: EngineCapabilities;
+  readonly stats: EngineStats;
 }
 
 export class EnginePool {
@@ -79,6 +88,22 @@ export class EnginePool {
   /** States by version id, as the controller reads them. */
   report(): Record<string, EngineReport> {
     return Object.fromEntries([...this.slots].map(([id, slot]) => [id, reportOf(slot)]));
+  }
+
+  /** What each engine does right now, by version id. */
+  figures(): Record<string, EngineFigures> {
+    const figures: Record<string, EngineFigures> = {};
+    for (const [id, { version, engine }] of this.slots) {
+      if (!engine) continue;
+      figures[id] = {
+        model: version.model,
+        label: version.label,
+        kind: engine.kind,
+        capabilities: engine.capabilities(),
+        stats: engine.stats(),
+      };
+    }
+    return figures;
   }
 
   private enter(version: ServedVersion): void {
@@ -158,11 +183,12 @@ function told({ message, field, remedy }: Fault): string {
 }
 
 /** The real factory: files under the model roots, credentials from the gateway's environment. */
-export function engineFactory(modelRoots: readonly string[], log: Log): EngineFactory {
+export function engineFactory(modelRoots: readonly string[], log: Log, freeGpuBytes: () => number | null): EngineFactory {
   return async (spec, version) =>
     await createEngine(spec, {
       modelRoots,
       credential: (name) => process.env[name],
+      freeGpuBytes,
       log: log.child({ version: version.label, model: version.model }),
     });
 }

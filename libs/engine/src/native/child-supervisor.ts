@@ -3,30 +3,24 @@ import { type Clock, fail, type Outcome, ok } from '#libs/base';
 import type { Log } from '#libs/telemetry';
 import type { EngineFault, EngineFaultCode, EngineState } from '../engine.js';
 import { describeExit, EngineProcess } from './engine-process.js';
+import { judgeMemory, type MemoryRule, type Overrun } from './memory-guard.js';
 import type { FromChild, LoadRequest, LoopStats, ToChild } from './protocol.js';
+import { afterDeath, noDeaths, type RestartHistory, type RestartRule, usualRestartRule } from './restart-policy.js';
 
 export const engineFault = (code: EngineFaultCode, message: string, retryable = false): EngineFault => ({ code, message, retryable });
 
-export interface SupervisionLimits {
+export interface SupervisionLimits extends RestartRule {
   readonly loadMs: number;
   readonly pingEveryMs: number;
   /** A child that does not answer, or whose step does not end, for this long is killed. */
   readonly hungAfterMs: number;
-  readonly firstBackOffMs: number;
-  readonly longestBackOffMs: number;
-  readonly crashWindowMs: number;
-  /** More crashes than this within the window and the version is given up. */
-  readonly toleratedCrashes: number;
 }
 
 export const usualLimits: SupervisionLimits = {
   loadMs: 120_000,
   pingEveryMs: 2_000,
   hungAfterMs: 20_000,
-  firstBackOffMs: 200,
-  longestBackOffMs: 10_000,
-  crashWindowMs: 60_000,
-  toleratedCrashes: 5,
+  ...usualRestartRule,
 };
 
 export interface Loaded {
@@ -41,8 +35,8 @@ export interface SupervisorParts {
   readonly limits: SupervisionLimits;
   readonly log: Log;
   readonly clock: Clock;
-  /** Most resident memory of the child; above it the child is killed before it takes the machine down. Null: no limit. */
-  readonly memoryLimitBytes: number | null;
+  /** What the child may hold; asked at each start, when the file's needs are known. */
+  readonly memoryRule: () => MemoryRule;
   /** Everything but loading and heartbeats. */
   readonly onMessage: (message: FromChild) => void;
   /** One token through the new child, before anybody else may use it. */
@@ -59,8 +53,12 @@ export class ChildSupervisor {
   stats: LoopStats | null = null;
   loaded: Loaded | null = null;
   private child: EngineProcess | null = null;
-  private readonly crashTimes: number[] = [];
+  private history: RestartHistory = noDeaths;
+  private overrun: Overrun = 0;
+  private readySinceMs: number | null = null;
   private lastPongMs = 0;
+  /** Why we killed the child, where we did. */
+  private cause: string | null = null;
   private onLoaded: ((outcome: Outcome<void, EngineFault>) => void) | null = null;
 
   constructor(private readonly parts: SupervisorParts) {}
@@ -91,12 +89,14 @@ export class ChildSupervisor {
   private async startChild(signal?: AbortSignal): Promise<Outcome<void, EngineFault>> {
     const child = new EngineProcess((message) => this.receive(child, message));
     this.child = child;
+    this.overrun = 0;
     this.lastPongMs = this.parts.clock.monotonicMs();
     const loaded = new Promise<Outcome<void, EngineFault>>((done) => {
       this.onLoaded = done;
     });
+    let doing = 'while loading';
     const died = child.exited.then((exit) =>
-      fail(engineFault('engine.load-failed', `the engine process died while loading (${describeExit(exit)})`)),
+      fail(engineFault('engine.load-failed', `the engine process died ${doing} (${describeExit(exit)})`)),
     );
     child.send(this.parts.load);
     const limit = AbortSignal.timeout(this.parts.limits.loadMs);
@@ -116,7 +116,9 @@ export class ChildSupervisor {
     const decided = new AbortController();
     const smoked = async (): Promise<Outcome<void, EngineFault>> => {
       const outcome = await loaded;
-      return outcome.ok ? await this.parts.smoke(decided.signal) : outcome;
+      if (!outcome.ok) return outcome;
+      doing = 'on its first token';
+      return await this.parts.smoke(decided.signal);
     };
     const outcome = await Promise.race([smoked(), died, late]);
     decided.abort();
@@ -146,10 +148,8 @@ export class ChildSupervisor {
         this.rssBytes = message.rssBytes;
         this.stats = message.stats;
         this.lastPongMs = this.parts.clock.monotonicMs();
-        if (message.stepAgeMs !== null && message.stepAgeMs > this.parts.limits.hungAfterMs) this.killHung(child, 'a step does not end');
-        if (this.parts.memoryLimitBytes !== null && message.rssBytes > this.parts.memoryLimitBytes) {
-          this.killHung(child, `it holds ${message.rssBytes} bytes, its limit is ${this.parts.memoryLimitBytes}`);
-        }
+        if (message.stepAgeMs !== null && message.stepAgeMs > this.parts.limits.hungAfterMs) this.kill(child, 'a step does not end');
+        this.judgeMemory(child, message.rssBytes);
         return;
       default:
         this.parts.onMessage(message);
@@ -162,17 +162,28 @@ export class ChildSupervisor {
     while (this.child === child) {
       child.send({ type: 'ping' });
       await clock.sleep(limits.pingEveryMs);
-      if (this.child === child && clock.monotonicMs() - this.lastPongMs > limits.hungAfterMs) this.killHung(child, 'it does not answer');
+      if (this.child === child && clock.monotonicMs() - this.lastPongMs > limits.hungAfterMs) this.kill(child, 'it does not answer');
     }
   }
 
-  private killHung(child: EngineProcess, why: string): void {
+  private kill(child: EngineProcess, why: string): void {
     this.parts.log.error({ pid: child.pid, why }, 'killing an engine');
+    this.cause = why;
     child.kill('SIGKILL');
   }
 
-  private async childDied(child: EngineProcess, how: string): Promise<void> {
+  /** Before the machine dies of it. */
+  private judgeMemory(child: EngineProcess, rssBytes: number): void {
+    const { judgment, overrun } = judgeMemory(this.parts.memoryRule(), this.overrun, rssBytes);
+    this.overrun = overrun;
+    if (judgment.kind === 'kill') this.kill(child, judgment.reason);
+    else if (judgment.kind === 'warn') this.parts.log.warn({ pid: child.pid, why: judgment.reason }, 'an engine holds more than it should');
+  }
+
+  private async childDied(child: EngineProcess, exit: string): Promise<void> {
     if (this.child !== child || this.state === 'stopped') return;
+    const how = this.cause ? `killed: ${this.cause}` : exit;
+    this.cause = null;
     this.child = null;
     this.rssBytes = null;
     this.stats = null;
@@ -180,26 +191,26 @@ export class ChildSupervisor {
     const crash = engineFault('engine.crashed', `the engine process died (${how})`, true);
     this.parts.log.error({ how, crashes: this.crashes }, 'an engine died');
     this.parts.onDied(crash);
+    const { clock } = this.parts;
+    let servedMs = this.readySinceMs === null ? null : clock.monotonicMs() - this.readySinceMs;
+    this.readySinceMs = null;
     this.enter('restarting', crash.message);
-    const { clock, limits } = this.parts;
-    for (let backOffMs = limits.firstBackOffMs; this.state === 'restarting'; backOffMs = Math.min(limits.longestBackOffMs, backOffMs * 2)) {
-      const now = clock.monotonicMs();
-      this.crashTimes.push(now);
-      while ((this.crashTimes[0] ?? now) < now - limits.crashWindowMs) this.crashTimes.shift();
-      if (this.crashTimes.length > limits.toleratedCrashes) {
-        this.enter('failed', `${this.crashTimes.length} crashes within ${limits.crashWindowMs / 1000} s; the last one: ${how}`);
-        return;
-      }
-      await clock.sleep(backOffMs);
+    while (this.state === 'restarting') {
+      const { decision, history } = afterDeath(this.history, { atMs: clock.monotonicMs(), servedMs }, this.parts.limits);
+      this.history = history;
+      if (decision.kind === 'giveUp') return this.enter('failed', `${decision.reason}; the last time: ${how}`);
+      await clock.sleep(decision.afterMs);
       if (this.state !== 'restarting') return;
       const outcome = await this.startChild();
       if (this.state !== 'restarting') return;
       if (outcome.ok) return this.enter('ready', null);
+      servedMs = null;
       this.parts.log.error({ fault: outcome.fault }, 'an engine did not come back');
     }
   }
 
   private enter(state: EngineState, reason: string | null): void {
+    if (state === 'ready') this.readySinceMs = this.parts.clock.monotonicMs();
     this.state = state;
     this.reason = reason;
     this.parts.onState(state, reason);

@@ -1,6 +1,7 @@
 // A GGUF version behind the engine port: requests go to a supervised child process, and only what the child had begun can be lost with it.
-import { type Clock, fail, type Outcome, ok, systemClock } from '#libs/base';
+import { type Clock, type Fault, fail, type Outcome, ok, systemClock } from '#libs/base';
 import type { Log } from '#libs/telemetry';
+import { readHostMemory } from '../device/host-memory.js';
 import {
   type Embeddings,
   type EmbedRequest,
@@ -15,9 +16,13 @@ import {
   type TokenEvent,
   unknownLoad,
 } from '../engine.js';
-import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
+import { type GgufHeader, readGgufHeader, readLoraHeader } from '../gguf/header.js';
+import { checkLora } from '../gguf/lora.js';
 import { checkDigest } from '../model-files.js';
 import { ChildSupervisor, engineFault, type SupervisionLimits, usualLimits } from './child-supervisor.js';
+import { memoryFit } from './memory-fit.js';
+import { memoryRule } from './memory-guard.js';
+import { type MemoryNeed, usualPlan } from './memory-need.js';
 import { type Answer, type Ask, PendingRequests } from './pending-requests.js';
 import type { LoadRequest } from './protocol.js';
 
@@ -45,6 +50,8 @@ export interface NativeEngineOptions {
   readonly log: Log;
   readonly clock?: Clock;
   readonly limits?: Partial<SupervisionLimits>;
+  /** Free memory of the GPUs, null when nobody knows. */
+  readonly freeGpuBytes?: () => number | null;
   /** For measuring only: leave entropy out, force the fall-back evaluation, forget prompts. */
   readonly trial?: Partial<Pick<LoadRequest, 'measure' | 'evaluation' | 'prefixCache'>>;
 }
@@ -64,6 +71,7 @@ export class NativeEngine implements InferenceEngine {
   private readonly listeners = new Set<(stats: EngineStats) => void>();
   private readonly supervisor: ChildSupervisor;
   private header: GgufHeader | null = null;
+  private need: MemoryNeed | null = null;
 
   constructor(private readonly options: NativeEngineOptions) {
     this.clock = options.clock ?? systemClock;
@@ -83,7 +91,12 @@ export class NativeEngine implements InferenceEngine {
         maxQueuedTokens: spec.contextSize * spec.parallel * queuedContextsPerSlot,
       },
       limits: { ...usualLimits, ...options.limits },
-      memoryLimitBytes: spec.memoryLimitMb === undefined ? null : spec.memoryLimitMb * 2 ** 20,
+      memoryRule: () =>
+        memoryRule({
+          specLimitBytes: spec.memoryLimitMb === undefined ? null : spec.memoryLimitMb * 2 ** 20,
+          residentBytes: this.need?.complete ? this.need.residentBytes : null,
+          usesGpu: spec.gpuLayers > 0,
+        }),
       log,
       clock: this.clock,
       onMessage: (message) => this.requests.receive(message),
@@ -93,17 +106,31 @@ export class NativeEngine implements InferenceEngine {
     });
   }
 
+  /** Header and digest of the file and its adapters, and whether all of it fits into the memory that is free. */
   async preflight(): Promise<Outcome<{ readonly needBytes: number | null }, EngineFault>> {
-    const header = await readGgufHeader(this.options.spec.file);
-    if (!header.ok)
-      return fail({ ...header.fault, code: 'engine.load-failed' as const, message: `${header.fault.code}: ${header.fault.message}` });
-    if (this.options.spec.sha256) {
-      const digest = await checkDigest(this.options.spec.file, this.options.spec.sha256);
-      if (!digest.ok)
-        return fail({ ...digest.fault, code: 'engine.load-failed' as const, message: `${digest.fault.code}: ${digest.fault.message}` });
+    const { spec, freeGpuBytes } = this.options;
+    const header = await readGgufHeader(spec.file);
+    if (!header.ok) return loadFault(header.fault);
+    const files = [{ path: spec.file, sha256: spec.sha256, field: 'spec.engine.sha256' }];
+    let adapterBytes = 0;
+    for (const [index, { file, sha256 }] of (spec.lora ?? []).entries()) {
+      const adapter = await readLoraHeader(file, index);
+      if (!adapter.ok) return loadFault(adapter.fault);
+      const fitting = checkLora(adapter.value, header.value, index);
+      if (!fitting.ok) return loadFault(fitting.fault);
+      adapterBytes += adapter.value.tensorBytes;
+      files.push({ path: file, sha256, field: `spec.engine.lora.${index}.sha256` });
     }
+    for (const { path, sha256, field } of files) {
+      const digest = sha256 === undefined ? ok(undefined) : await checkDigest(path, sha256);
+      if (!digest.ok) return loadFault({ ...digest.fault, field });
+    }
+    const free = { hostBytes: (await readHostMemory()).availableBytes, gpuBytes: freeGpuBytes?.() ?? null };
+    const { need, fault } = memoryFit(header.value, { ...usualPlan(spec), adapterBytes }, free);
+    if (fault) return loadFault(fault);
     this.header = header.value;
-    return ok({ needBytes: header.value.tensorBytes });
+    this.need = need;
+    return ok({ needBytes: need.hostBytes + need.gpuBytes });
   }
 
   async load(signal: AbortSignal): Promise<void> {
@@ -232,4 +259,9 @@ function generateMessage(request: GenerateRequest): Ask {
     constraint: request.constraint ?? null,
     ticket: request.ticket ?? null,
   };
+}
+
+/** Faults of files and memory as the engine's own, with their code in front. */
+function loadFault(fault: Fault): { readonly ok: false; readonly fault: EngineFault } {
+  return fail({ ...fault, code: 'engine.load-failed' as const, message: `${fault.code}: ${fault.message}` });
 }
