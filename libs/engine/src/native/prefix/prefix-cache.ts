@@ -54,7 +54,7 @@ const shortTokens = 32;
  * Cells are reserved for the most that running sequences may need, so that a decode never finds the cache full; idle histories fill the rest and go,
  * least recently used first, when room is needed. Nothing running is ever evicted.
  *
- * Pure bookkeeping; costs per plan: the tokens compared (64 slots with 32k equal tokens each: see `common-prefix`) and slots x runs.
+ * Pure bookkeeping. A plan costs the tokens compared (`commonPrefix`) and slots x runs.
  */
 export class PrefixCache {
   private readonly slots: Slot[];
@@ -116,8 +116,9 @@ export class PrefixCache {
     if (!target || free.length < choices) return null;
     const need = { promptTokens: prompt.length, outputTokens: Math.min(maxOutputTokens, this.contextSize - prompt.length), choices };
 
-    const best = this.longest(this.slots, tokens);
-    const bestIdle = this.longest(free, tokens);
+    const matches = this.matches(tokens);
+    const best = longest(matches);
+    const bestIdle = longest(matches.filter(({ slot }) => slot.state === 'idle'));
     const keep = bestIdle?.slot === target ? bestIdle.tokens : 0;
     const copy = this.canShare && best && best.slot !== target && best.tokens >= shortTokens ? best : null;
     // In place as long as nothing much is lost by it: neither a longer prefix elsewhere, nor the tail of a history that goes on differently.
@@ -236,19 +237,14 @@ export class PrefixCache {
     slot.reserved = 0;
   }
 
-  /** The longest usable prefix among the slots; of equal ones the history that is cut least. */
-  private longest(slots: readonly Slot[], prompt: Int32Array): Match | null {
+  /** What each slot could contribute to the prompt, where that is anything. */
+  private matches(prompt: Int32Array): Match[] {
     const { reuse = 'any' } = this.options;
-    let best: Match | null = null;
-    if (reuse === 'none') return null;
-    for (const slot of slots) {
-      const limit = Math.min(slot.length, prompt.length - 1);
-      if (limit < (best?.tokens ?? 1)) continue;
-      const tokens = commonPrefix(slot.tokens, prompt, limit);
-      if (tokens === 0 || (reuse === 'whole' && tokens < slot.length)) continue;
-      if (!best || tokens > best.tokens || (tokens === best.tokens && slot.length < best.slot.length)) best = { slot, tokens };
-    }
-    return best;
+    if (reuse === 'none') return [];
+    return this.slots.flatMap((slot) => {
+      const tokens = commonPrefix(slot.tokens, prompt, Math.min(slot.length, prompt.length - 1));
+      return tokens === 0 || (reuse === 'whole' && tokens < slot.length) ? [] : [{ slot, tokens }];
+    });
   }
 
   /** Completes a plan with siblings and with the idle slots that must go, least recently used first; null when even that is not enough. */
@@ -304,6 +300,11 @@ interface Need {
 interface Match {
   readonly slot: Slot;
   readonly tokens: number;
+}
+
+/** Of equal ones the history that is cut least. */
+function longest(matches: readonly Match[]): Match | null {
+  return matches.toSorted((a, b) => b.tokens - a.tokens || a.slot.length - b.slot.length)[0] ?? null;
 }
 
 function losesMuch({ slot, tokens }: Match): boolean {
