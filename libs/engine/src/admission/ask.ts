@@ -1,6 +1,9 @@
 // What the admission queue is asked and what it answers.
 import type { Priority } from '../engine.js';
 
+/** Highest first. */
+export const classes: readonly Priority[] = ['live', 'evaluation', 'shadow'];
+
 export interface Ask {
   /** Unique among what is queued. */
   readonly id: string | number;

@@ -1,11 +1,14 @@
 // Bounded, fair, honest: what waits, whose turn it is, and what is refused at once.
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Priority } from '../engine.js';
 import type { Ask, Work } from './ask.js';
 import { ExpectedOutput } from './expected-output.js';
 import { type AdmissionOptions, AdmissionQueue } from './queue.js';
 import { SpeedEstimate } from './speed.js';
+
+// Thousands of random runs: seconds where others need the machine as well.
+vi.setConfig({ testTimeout: 60_000 });
 
 const prior = { stepMs: 10, sequenceMs: 1, promptTokenMs: 0.1 };
 const busy = (slots: number): readonly Work[] => Array.from({ length: slots }, () => ({ sequences: 1, inputTokens: 0, outputTokens: 100 }));
@@ -352,5 +355,5 @@ describe('conservation', () => {
       }),
       { numRuns: 200 },
     );
-  }, 60_000);
+  });
 });

@@ -1,9 +1,10 @@
 // Admission: what may wait, whose turn it is, and an honest answer at once to what cannot be done.
 import type { Priority } from '../engine.js';
-import type { Ask, EngineLoad, Refusal, Work } from './ask.js';
+import { type Ask, classes, type EngineLoad, type Refusal } from './ask.js';
 import { DeadlineHeap } from './deadline-heap.js';
 import type { ExpectedOutput } from './expected-output.js';
 import { FairTurns } from './fair-turns.js';
+import { Outlook } from './outlook.js';
 import type { SpeedEstimate } from './speed.js';
 import type { Entry } from './tenant-line.js';
 
@@ -47,8 +48,6 @@ export interface QueueCount {
   readonly tokens: number;
 }
 
-const classes: readonly Priority[] = ['live', 'evaluation', 'shadow'];
-
 /**
  * Bounded by tokens and items. `live` goes before `evaluation` goes before `shadow`, always, but for `shadowShare`: it never delays `live`, and an evaluation by one shadow at a time.
  * Inside a class tenants take turns (`FairTurns`), inside a tenant the first comes first.
@@ -63,6 +62,7 @@ export class AdmissionQueue<T> {
   private readonly entries = new Map<Ask['id'], Entry<T>>();
   private readonly deadlines = new DeadlineHeap<Entry<T>>();
   private readonly turns: Readonly<Record<Priority, FairTurns<T>>>;
+  private readonly outlook: Outlook;
   private readonly tenants = new Map<string, { readonly weight: number; items: number; tokens: number }>();
   private tokens = 0;
   /** Tokens that shadows are owed for evaluations served while they waited. */
@@ -83,6 +83,7 @@ export class AdmissionQueue<T> {
     this.shadowShare = shadowShare;
     const turns = (): FairTurns<T> => new FairTurns({ quantumTokens, maxPasses, maxPassMs });
     this.turns = { live: turns(), evaluation: turns(), shadow: turns() };
+    this.outlook = new Outlook(this.turns, options.speed, options.load);
   }
 
   get size(): number {
@@ -113,7 +114,7 @@ export class AdmissionQueue<T> {
     const known = this.tenants.get(ask.tenant);
     const weight = known?.weight ?? this.weightOf(ask.tenant);
 
-    const time = this.time(ask, { sequences: choices, inputTokens: ask.inputTokens, outputTokens }, weight);
+    const time = this.outlook.of(ask, { sequences: choices, inputTokens: ask.inputTokens, outputTokens }, weight);
     if (time.refusal) return { ok: false, ...time.refusal };
 
     const lower = classes.slice(classes.indexOf(ask.priority) + 1);
@@ -128,16 +129,21 @@ export class AdmissionQueue<T> {
     if (full > 0 || over > 0) {
       // A tenant's own part drains only in its turns.
       const drainTokens = Math.max(full, (over * share.allWeights) / weight);
-      return { ok: false, reason: full > 0 ? 'queue-full' : 'tenant-share', retryAfterMs: this.drainMs(drainTokens) };
+      return { ok: false, reason: full > 0 ? 'queue-full' : 'tenant-share', retryAfterMs: this.outlook.drainMs(drainTokens) };
     }
 
     const leaving: Entry<T>[] = [];
-    const yields = (victim: Entry<T> | null): victim is Entry<T> => {
-      if (victim) leaving.push(this.forget(victim));
-      return victim !== null;
+    const giveWay = (surplusNow: () => number, newest: () => Entry<T> | null): void => {
+      for (let victim = newest(); victim && surplusNow() > 0; victim = newest()) leaving.push(this.forget(victim));
     };
-    while (surplus(this.ofTenant(ask.tenant), tokens, share) > 0 && yields(this.newest(lower, ask.tenant)));
-    while (surplus({ items: this.size, tokens: this.tokens }, tokens, room) > 0 && yields(this.newest(lower)));
+    giveWay(
+      () => surplus(this.ofTenant(ask.tenant), tokens, share),
+      () => this.newest(lower, ask.tenant),
+    );
+    giveWay(
+      () => surplus({ items: this.size, tokens: this.tokens }, tokens, room),
+      () => this.newest(lower),
+    );
 
     const latestStartMs = ask.deadlineMs === null ? Number.POSITIVE_INFINITY : nowMs + ask.deadlineMs - time.ownMs;
     const entry: Entry<T> = {
@@ -155,7 +161,7 @@ export class AdmissionQueue<T> {
     this.remember(entry, weight);
     const displaced = leaving.map((one) => ({
       ...queued(one, nowMs),
-      refusal: { reason: 'queue-full' as const, retryAfterMs: this.drainMs(one.tokens) },
+      refusal: { reason: 'queue-full' as const, retryAfterMs: this.outlook.drainMs(one.tokens) },
     }));
     return { ok: true, displaced };
   }
@@ -191,41 +197,9 @@ export class AdmissionQueue<T> {
     for (let entry = this.deadlines.soonest; entry && entry.latestStartMs < nowMs; entry = this.deadlines.soonest) {
       this.forget(entry);
       const needMs = (entry.ask.deadlineMs ?? 0) - (entry.latestStartMs - entry.offeredAtMs);
-      late.push({ ...queued(entry, nowMs), refusal: { reason: 'deadline', retryAfterMs: this.drainMs(this.tokens), needMs } });
+      late.push({ ...queued(entry, nowMs), refusal: { reason: 'deadline', retryAfterMs: this.outlook.drainMs(this.tokens), needMs } });
     }
     return late;
-  }
-
-  /** Time is the first question: what would be too late is refused whatever room there is. */
-  private time(ask: Ask, own: Work, weight: number): { readonly ownMs: number; readonly refusal: Refusal | null } {
-    if (ask.deadlineMs === null) return { ownMs: 0, refusal: null };
-    const { speed, load } = this.options;
-    const now = load();
-    const { waitMs, finishMs } = speed.predict(this.ahead(ask, own, weight), now, own);
-    if (finishMs <= ask.deadlineMs) return { ownMs: finishMs - waitMs, refusal: null };
-    const idleMs = speed.predict(noWork, { running: [], slots: now.slots }, own).finishMs;
-    const hopeless = idleMs > ask.deadlineMs;
-    const retryAfterMs = finishMs - Math.max(idleMs, ask.deadlineMs);
-    return { ownMs: finishMs - waitMs, refusal: { reason: 'deadline', retryAfterMs, needMs: finishMs, ...(hopeless && { hopeless }) } };
-  }
-
-  /** What would be served before this ask: higher classes whole, in its own class each tenant's part by weight until its turn. */
-  private ahead(ask: Ask, own: Work, weight: number): Work {
-    const work = { sequences: 0, inputTokens: 0, outputTokens: 0 };
-    const add = (one: { sequences: number; tokens: number; outputTokens: number }, part: number): void => {
-      work.sequences += part * one.sequences;
-      work.inputTokens += part * (one.tokens - one.outputTokens);
-      work.outputTokens += part * one.outputTokens;
-    };
-    const level = classes.indexOf(ask.priority);
-    for (const priority of classes.slice(0, level)) for (const line of this.turns[priority].lines.values()) add(line, 1);
-    const { lines } = this.turns[ask.priority];
-    const ownTokens = (lines.get(ask.tenant)?.tokens ?? 0) + own.inputTokens + own.outputTokens;
-    for (const line of lines.values()) {
-      const turnTokens = (ownTokens * line.weight) / weight;
-      add(line, line.tenant === ask.tenant ? 1 : Math.min(1, turnTokens / line.tokens));
-    }
-    return work;
   }
 
   private share(tenant: string, weight: number, tokens: number): QueueCount & { readonly allWeights: number } {
@@ -235,21 +209,6 @@ export class AdmissionQueue<T> {
     const crowded = this.tokens + tokens > maxQueuedTokens / 2 || this.size + 1 > this.maxItems / 2;
     const part = Math.min(this.tenantShare, crowded ? weight / allWeights : 1);
     return { tokens: part * maxQueuedTokens, items: part * this.maxItems, allWeights };
-  }
-
-  /** Until that many of the queued tokens have been taken. */
-  private drainMs(tokens: number): number {
-    if (this.tokens === 0) return 0;
-    const part = Math.min(1, tokens / this.tokens);
-    const work = { sequences: 0, inputTokens: 0, outputTokens: 0 };
-    for (const { lines } of Object.values(this.turns)) {
-      for (const line of lines.values()) {
-        work.sequences += part * line.sequences;
-        work.inputTokens += part * (line.tokens - line.outputTokens);
-        work.outputTokens += part * line.outputTokens;
-      }
-    }
-    return this.options.speed.waitMs(work, this.options.load());
   }
 
   private order(): readonly Priority[] {
@@ -318,8 +277,6 @@ export class AdmissionQueue<T> {
     if (tenant.items === 0) this.tenants.delete(ask.tenant);
   }
 }
-
-const noWork: Work = { sequences: 0, inputTokens: 0, outputTokens: 0 };
 
 /** Tokens that must go before one more item is within the room; anything is within it where there is nothing else. */
 function surplus(count: QueueCount, moreTokens: number, room: QueueCount): number {

@@ -61,22 +61,29 @@ export class SpeedEstimate {
    * slots are refilled with prompts at the rate of the last steps. Never sooner for more work ahead. `own.outputTokens` is over all of its sequences.
    */
   predict(ahead: Work, load: EngineLoad, own: Work): Prediction {
-    const { slots, running } = load;
-    const runningInput = running.reduce((sum, one) => sum + one.inputTokens, 0);
+    const { running } = load;
+    const slots = Math.max(1, load.slots);
+    const { stepMs, sequenceMs, promptTokenMs } = this.fit.cost;
     const turn = stepsUntilTurn(
       { sequences: ahead.sequences + own.sequences - 1, steps: this.steps(ahead) },
       running.map((one) => this.steps(one)),
       slots,
     );
-    const { promptTokenMs } = this.fit.cost;
-    const together = Math.min(Math.max(slots, 1), running.length + ahead.sequences + own.sequences);
-    const decodeMs = this.stepMs(together, 0);
-    const ownSteps = own.inputTokens / this.chunkTokens + own.outputTokens / own.sequences;
-    const ownMs = ownSteps * decodeMs + own.inputTokens * promptTokenMs;
-    const promptsFirst = ahead.inputTokens + runningInput;
-    if (turn === 0) return { waitMs: 0, finishMs: ownMs + promptsFirst * promptTokenMs };
-    const waitMs = Math.max(turn, promptsFirst / this.chunkTokens) * decodeMs + promptsFirst * promptTokenMs;
-    return { waitMs, finishMs: waitMs + ownMs + ownSteps * this.prefillPerStep * promptTokenMs };
+    const together = Math.min(slots, running.length + ahead.sequences + own.sequences);
+    const promptsFirst = running.reduce((sum, one) => sum + one.inputTokens, ahead.inputTokens);
+    const outputFirst = running.reduce((sum, one) => sum + one.outputTokens, ahead.outputTokens);
+    const waitSteps = turn === 0 ? 0 : Math.max(turn, promptsFirst / this.chunkTokens);
+    // Long prompts leave few sequences to decode: no more tokens than there are.
+    const waitMs =
+      waitSteps * stepMs + Math.min(waitSteps * together, outputFirst) * sequenceMs + (turn === 0 ? 0 : promptsFirst * promptTokenMs);
+
+    const outputSteps = own.outputTokens / own.sequences;
+    const othersPrompts = slots > 1 ? (this.prefillPerStep * (together - 1)) / (slots - 1) : 0;
+    const ownMs =
+      (own.inputTokens / this.chunkTokens) * (stepMs + (together - 1) * sequenceMs) +
+      own.inputTokens * promptTokenMs +
+      outputSteps * (stepMs + together * sequenceMs + othersPrompts * promptTokenMs);
+    return { waitMs, finishMs: waitMs + ownMs + (turn === 0 ? promptsFirst * promptTokenMs : 0) };
   }
 
   private stepMs(sequences: number, prefillTokens: number): number {

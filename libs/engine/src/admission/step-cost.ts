@@ -20,12 +20,12 @@ export interface StepSample {
 /** Steps after which an old one counts 1/e. */
 const memory = 200;
 /** Weight of the prior's proportions against the data: decides only what the data cannot tell apart. */
-const ridge = 0.01;
+const ridge = 0.001;
 
 /**
  * Exponentially weighted least squares of relative errors, held to the proportions of the prior where the steps seen do not tell the three
  * costs apart (a full engine always decodes the same number of sequences); their common scale is always learned. No cost is negative.
- * A step costs one 3 x 3 solution, under 2 microseconds.
+ * A step costs some twenty additions; a 3 x 3 solution is due when somebody asks or every 16 steps.
  */
 export class StepCostFit {
   private readonly squares = new Float64Array(9);
@@ -33,6 +33,8 @@ export class StepCostFit {
   private measured = 0;
   private assumed = 0;
   private fitted: Triple;
+  /** Steps that `fitted` does not know of. */
+  private unfitted = 0;
 
   constructor(private readonly prior: StepCost) {
     if (!(prior.stepMs > 0 && prior.sequenceMs > 0 && prior.promptTokenMs > 0)) throw new RangeError('every prior cost must be above 0');
@@ -40,13 +42,16 @@ export class StepCostFit {
   }
 
   get cost(): StepCost {
+    if (this.unfitted > 0) this.refit();
     const [stepMs, sequenceMs, promptTokenMs] = this.fitted;
     return { stepMs, sequenceMs, promptTokenMs };
   }
 
   observe(sample: StepSample): void {
     const x: Triple = [1, sample.sequences, sample.prefillTokens];
-    const weight = 1 / Math.max(1e-6, dot(x, this.fitted)) ** 2;
+    // Relative errors; relative to the scale, or the time when everything was faster would weigh more.
+    const size = Math.max(dot(x, this.fitted) / this.scale, 0.01 * dot(x, this.priorCosts));
+    const weight = 1 / size ** 2;
     const keep = 1 - 1 / memory;
     for (let row = 0; row < 3; row += 1) {
       this.products[row] = keep * at(this.products, row) + weight * at(x, row) * sample.ms;
@@ -56,7 +61,17 @@ export class StepCostFit {
     }
     this.measured = keep * this.measured + weight * sample.ms;
     this.assumed = keep * this.assumed + weight * dot(x, this.priorCosts);
+    this.unfitted += 1;
+    if (this.unfitted >= 16) this.refit();
+  }
+
+  private refit(): void {
     this.fitted = this.solve();
+    this.unfitted = 0;
+  }
+
+  private get scale(): number {
+    return this.assumed === 0 ? 1 : this.measured / this.assumed;
   }
 
   private get priorCosts(): Triple {
@@ -65,8 +80,7 @@ export class StepCostFit {
 
   /** Normalised by the diagonal, so that a cost seen long ago keeps its last estimate instead of drowning in rounding. */
   private solve(): Triple {
-    const scale = this.measured / this.assumed;
-    const prior = this.priorCosts.map((cost) => cost * scale);
+    const prior = this.priorCosts.map((cost) => cost * this.scale);
     const size = [0, 1, 2].map((i) => Math.sqrt(at(this.squares, i * 4)));
     // Never seen: the prior's, scaled. Negative: zero, and the others are fitted again without it.
     const fixed = new Map<number, number>();
