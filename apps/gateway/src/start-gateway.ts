@@ -2,6 +2,7 @@
 import 'reflect-metadata';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
@@ -11,6 +12,7 @@ import { Completions } from './completions/completions.js';
 import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
 import { HotPath } from './completions/hot-path.js';
 import { DatabaseLink } from './database-link.js';
+import { EmbeddingsEndpoint } from './embeddings/embeddings.js';
 import { type EngineFactory, EnginePool, engineFactory } from './engines/pool.js';
 import { GatewayModule } from './gateway.module.js';
 import { GatewayState, type StateOfGateway } from './gateway-state.js';
@@ -18,6 +20,8 @@ import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
 import { RoutingFeed } from './routing/feed.js';
 import { snapshotFile } from './routing/snapshot.js';
+import { ExchangeFiles } from './scoring/exchange-file.js';
+import { Scoring } from './scoring/scoring.js';
 
 export interface GatewayOptions {
   readonly databaseUrl: string;
@@ -90,7 +94,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   wake.now = () => reporter.wake();
   const deadlines = new Deadlines(clock, options.deadlines);
   const completions = new Completions({ feed, pool, recorder, deadlines, clock, rng, log });
-  const hot = new HotPath({ feed, completions, clock, ids, log });
+  const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, clock });
+  const files = new ExchangeFiles(join(options.dataDir, 'gateway', 'exchange'), { clock, ids });
+  const scoring = new Scoring({ feed, pool, deadlines, clock, files });
+  const hot = new HotPath({ feed, completions, embeddings, scoring, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
     async (): Promise<StateOfGateway> => ({

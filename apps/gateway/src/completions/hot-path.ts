@@ -3,7 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock, Ids } from '#libs/base';
 import { modelList, openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
+import type { EmbeddingsEndpoint } from '../embeddings/embeddings.js';
 import type { RoutingFeed } from '../routing/feed.js';
+import type { Scoring } from '../scoring/scoring.js';
 import { sendError } from './answer.js';
 import { authorise } from './authorise.js';
 import { chatEndpoint } from './chat-endpoint.js';
@@ -13,20 +15,32 @@ import { textEndpoint } from './text-endpoint.js';
 const prefix = '/v1/';
 const requestIdPattern = /^[A-Za-z0-9._-]{8,128}$/;
 
+type Post = (request: IncomingMessage, response: ServerResponse, requestId: string) => Promise<void>;
+
 export class HotPath {
   private running = 0;
   private readonly startedS: number;
+  private readonly posts: Readonly<Record<string, Post>>;
 
   constructor(
     private readonly parts: {
       readonly feed: RoutingFeed;
       readonly completions: Completions;
+      readonly embeddings: EmbeddingsEndpoint;
+      readonly scoring: Scoring;
       readonly clock: Clock;
       readonly ids: Ids;
       readonly log: Log;
     },
   ) {
     this.startedS = Math.floor(parts.clock.now() / 1000);
+    const { completions, embeddings, scoring } = parts;
+    this.posts = Object.assign(Object.create(null) as Record<string, Post>, {
+      '/v1/chat/completions': completions.handle.bind(completions, chatEndpoint),
+      '/v1/completions': completions.handle.bind(completions, textEndpoint),
+      '/v1/embeddings': embeddings.handle.bind(embeddings),
+      '/v1/score': scoring.handle.bind(scoring),
+    } satisfies Record<string, Post>);
   }
 
   /** Requests that have not been answered yet. */
@@ -59,23 +73,17 @@ export class HotPath {
   }
 
   private async route(path: string, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
-    if (path === '/v1/chat/completions') {
+    const post = this.posts[path];
+    if (post) {
       if (request.method !== 'POST') return this.wrongMethod(response, path, 'POST');
-      return await this.parts.completions.handle(chatEndpoint, request, response, requestId);
-    }
-    if (path === '/v1/completions') {
-      if (request.method !== 'POST') return this.wrongMethod(response, path, 'POST');
-      return await this.parts.completions.handle(textEndpoint, request, response, requestId);
+      return await post(request, response, requestId);
     }
     if (path === '/v1/models' || path.startsWith('/v1/models/')) {
       if (request.method !== 'GET') return this.wrongMethod(response, path, 'GET');
       return this.models(request, response, path === '/v1/models' ? null : decoded(path.slice('/v1/models/'.length)));
     }
-    sendError(
-      response,
-      openAiError('unknown_url', `There is no ${path.slice(0, 200)}. Serin serves /v1/models and /v1/chat/completions.`),
-      true,
-    );
+    const served = ['/v1/models', ...Object.keys(this.posts)].join(', ');
+    sendError(response, openAiError('unknown_url', `There is no ${path.slice(0, 200)}. Serin serves ${served}.`), true);
   }
 
   private wrongMethod(response: ServerResponse, path: string, allowed: string): void {
