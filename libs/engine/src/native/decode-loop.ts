@@ -254,12 +254,10 @@ export class DecodeLoop {
 
   private async step(parts: readonly PlannedPart[]): Promise<void> {
     const beganMs = this.parts.nowMs();
-    this.stepBeganMs = beganMs;
-    const decoding = this.parts.model.decoder.decode(parts);
-    // What the last step brought leaves while this one is being computed.
     this.flush();
+    this.stepBeganMs = beganMs;
     try {
-      await decoding;
+      await this.parts.model.decoder.decode(parts);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       for (const id of new Set(parts.map(({ lane }) => lane.id))) this.reports.broken(id, error.message);
@@ -269,6 +267,10 @@ export class DecodeLoop {
     }
     this.measureStep(parts, this.parts.nowMs() - beganMs);
     this.takeRows(parts);
+    // Messages that came meanwhile: requests that join, cancellations, heartbeats.
+    await new Promise<void>((done) => {
+      setImmediate(done);
+    });
   }
 
   private takeRows(parts: readonly PlannedPart[]): void {

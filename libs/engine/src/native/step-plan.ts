@@ -31,5 +31,6 @@ export function planStep(lanes: readonly Lane[], { batchSize, maxRows, prefillTo
     if (room <= 0) break;
     if (!lane.urgent) add(lane, lane.want(room, rows));
   }
-  return parts;
+  // The library puts neighbours into one pass only in ascending order, where each sequence has a cache of its own.
+  return parts.sort((a, b) => a.slot - b.slot);
 }

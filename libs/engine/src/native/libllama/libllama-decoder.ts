@@ -32,15 +32,18 @@ export class LibllamaDecoder implements Decoder {
     this.maxRows = context.maxRows;
     this.batch = new BatchMemory(context.batchSize);
     // A recurrent state is one value per sequence: it can neither be cut nor shared in part.
-    this.sharesPrefixes = !library.llama_model_is_recurrent(model) && !library.llama_model_is_hybrid(model);
-    this.cuts = this.sharesPrefixes ? 'any' : 'whole';
+    const recurrent = library.llama_model_is_recurrent(model) || library.llama_model_is_hybrid(model);
+    this.cuts = recurrent ? 'whole' : 'any';
+    this.sharesPrefixes = !recurrent && context.unified;
   }
 
+  /**
+   * Blocks the process while it computes: a call on a worker thread costs 6 to 15% of an 18 ms step and 1% of a 70 ms one (measured), and
+   * between two steps there is nothing else to do than to read messages.
+   */
   async decode(parts: readonly BatchPart[]): Promise<void> {
     const batch = this.batch.write(parts);
-    const code = await new Promise<number>((done, failed) => {
-      this.library.llama_decode.async(this.context.pointer, batch, (error, result) => (error ? failed(error) : done(result)));
-    });
+    const code = this.library.llama_decode(this.context.pointer, batch);
     if (code === 1) throw new DecodeError('full', `no room for ${batch.n_tokens} tokens in the KV cache`);
     if (code !== 0) throw new DecodeError('failed', `llama_decode answered ${code}`);
     this.logits = this.library.llama_get_logits(this.context.pointer);

