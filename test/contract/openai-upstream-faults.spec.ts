@@ -1,4 +1,6 @@
 // The http engine against everything that an upstream can do wrong: each becomes one fault with a stable code, and no connection or request is left behind.
+import { connect } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineError, type EngineFault, type GenerateRequest, HttpEngine, type TokenEvent } from '#libs/engine';
 import { until } from '../support/gateway.js';
@@ -307,6 +309,33 @@ describe('connections', () => {
     for await (const event of engine.generate(aRequest(), new AbortController().signal)) ended ||= event.type === 'end';
     expect(ended).toBe(true);
     await until(() => upstream.open === 0, 'the connection to be given up');
+  });
+
+  it('that are never accepted have a deadline', async () => {
+    // A thread that listens and then sleeps: once its backlog is full, the kernel answers no more.
+    const deaf = new Worker(
+      `const { parentPort } = require('node:worker_threads');
+       const server = require('node:net').createServer();
+       server.listen(0, '127.0.0.1', 1, () => {
+         parentPort.postMessage(server.address().port);
+         setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000));
+       });`,
+      { eval: true },
+    );
+    const port = await new Promise<number>((done) => deaf.once('message', done));
+    const fillers = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+    try {
+      const far = new HttpEngine({ baseUrl: `http://127.0.0.1:${port}/v1`, model: 'm', deadlines: { connectMs: 300, probeMs: 20_000 } });
+      const fault = await far.load(new AbortController().signal).then(
+        () => null,
+        (reason: unknown) => (reason instanceof EngineError ? reason.fault : reason),
+      );
+      expect(fault).toMatchObject({ code: 'engine.upstream-unreachable', retryable: true, message: expect.stringMatching(/timeout/i) });
+      await far.unload(0);
+    } finally {
+      for (const filler of fillers) filler.destroy();
+      await deaf.terminate();
+    }
   });
 
   it('that cannot be made are a fault of their own', async () => {

@@ -37,6 +37,7 @@ export async function* readAnswer(events: EventReader, input: AnswerInput): Asyn
   const { request, facts } = input;
   const finished = new Set<number>();
   let usage: ChunkUsage | null = null;
+  let queueWaitMs = 0;
   let pieces = 0;
   let marked = false;
   for (let event = await events.next(); event !== null; event = await events.next()) {
@@ -46,6 +47,7 @@ export async function* readAnswer(events: EventReader, input: AnswerInput): Asyn
     }
     const chunk = chunkOf(event.kind, event.data, input.secret);
     usage = chunk.usage ?? usage;
+    queueWaitMs = chunk.queueWaitMs ?? queueWaitMs;
     for (const choice of chunk.choices) {
       if (choice.index >= request.choices) throw broken(`the upstream sent a choice ${choice.index} that nobody asked for`);
       for (const token of tokensOf(choice, input)) {
@@ -70,7 +72,7 @@ export async function* readAnswer(events: EventReader, input: AnswerInput): Asyn
       outputTokens: usage?.outputTokens ?? pieces,
       cachedTokens: usage?.cachedTokens ?? 0,
     },
-    queueWaitMs: 0,
+    queueWaitMs,
   };
 }
 

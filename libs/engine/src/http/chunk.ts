@@ -30,6 +30,8 @@ export interface ChunkUsage {
 export interface Chunk {
   readonly choices: readonly ChunkChoice[];
   readonly usage: ChunkUsage | null;
+  /** As vLLM tells it with per-request metrics switched on. */
+  readonly queueWaitMs: number | null;
 }
 
 export type ChunkOutcome =
@@ -64,7 +66,9 @@ export function readChunk(data: string): ChunkOutcome {
   const usage = usageOf(json['usage']);
   if (choices.length === 0 && usage === null && json['choices'] === undefined)
     return { kind: 'garbage', why: 'an event that is no chunk of an answer' };
-  return { kind: 'chunk', chunk: { choices, usage } };
+  const metrics = isObject(json['metrics']) ? json['metrics'] : {};
+  const queueWaitMs = isCount(metrics['queue_time_ms']) ? metrics['queue_time_ms'] : null;
+  return { kind: 'chunk', chunk: { choices, usage, queueWaitMs } };
 }
 
 function choiceOf(value: unknown): ChunkChoice | null {

@@ -13,11 +13,12 @@ import {
   unknownLoad,
 } from '../engine.js';
 import { type HttpTokenEvent, readAnswer } from './answer.js';
+import { explain, within } from './bounded.js';
 import { type Body, Connection, maxConnections, NotAStream } from './connection.js';
 import { mostChoices } from './dialect.js';
 import { embedAt } from './embed.js';
 import { EventReader } from './events.js';
-import { errorIn, faultOf, refusalFault, reportedFault, transportFault } from './faults.js';
+import { errorIn, faultOf, refusalFault, reportedFault } from './faults.js';
 import { json } from './identify.js';
 import { MetricsReader } from './metrics-reader.js';
 import { checkModel, probe } from './probe.js';
@@ -167,7 +168,7 @@ export class HttpEngine implements InferenceEngine {
         watch.resume();
       }
     } catch (error) {
-      throw this.explain(error, signal, watch.signal, body !== null);
+      throw explain(error, { signal, deadline: watch.signal, begun: body !== null });
     } finally {
       // Left early for whatever reason: the upstream must stop working for nobody, and this connection serves no one else.
       if (!whole) given.abort();
@@ -260,33 +261,8 @@ export class HttpEngine implements InferenceEngine {
     await late.catch(() => undefined);
   }
 
-  /** Runs something short against the upstream; transport failures and a passed deadline become faults. */
-  private async within<T>(
-    limitMs: number,
-    signal: AbortSignal,
-    work: (bounded: AbortSignal) => Promise<Outcome<T, EngineFault>>,
-  ): Promise<Outcome<T, EngineFault>> {
-    const late = new AbortController();
-    const ended = new AbortController();
-    const message = `the upstream took longer than ${limitMs} ms`;
-    void this.clock
-      .sleep(limitMs, ended.signal)
-      .then(() => late.abort(new EngineError(faultOf('engine.timeout', message, { retryable: true }))))
-      // Ended in time.
-      .catch(() => undefined);
-    try {
-      return await work(AbortSignal.any([signal, late.signal]));
-    } catch (error) {
-      return { ok: false, fault: this.explain(error, signal, late.signal, false).fault };
-    } finally {
-      ended.abort();
-    }
-  }
-
-  private explain(error: unknown, signal: AbortSignal, deadline: AbortSignal, begun: boolean): EngineError {
-    if (signal.aborted) return new EngineError(faultOf('engine.cancelled', 'the request was cancelled'));
-    if (deadline.aborted && deadline.reason instanceof EngineError) return deadline.reason;
-    return error instanceof EngineError ? error : new EngineError(transportFault(error, begun));
+  private async within<T>(limitMs: number, signal: AbortSignal, work: (bounded: AbortSignal) => Promise<Outcome<T, EngineFault>>) {
+    return await within({ clock: this.clock, limitMs, signal }, work);
   }
 
   private probeInput(connection: Connection, signal: AbortSignal) {

@@ -1,5 +1,7 @@
 // Reads an upstream's page of metrics every five seconds, with a deadline; a server without one is asked seldom.
-import { type Clock, Pulse } from '#libs/base';
+import { type Clock, ok, Pulse } from '#libs/base';
+import { EngineError } from '../engine.js';
+import { within } from './bounded.js';
 import type { Connection } from './connection.js';
 import type { Dialect } from './dialect.js';
 import { parseMetrics } from './prometheus-text.js';
@@ -61,27 +63,18 @@ export class MetricsReader {
 
   private async read(): Promise<void> {
     const { connection, clock } = this.options;
-    const late = new AbortController();
-    const ended = new AbortController();
-    void clock
-      .sleep(deadlineMs, ended.signal)
-      .then(() => late.abort(new Error(`the page of metrics took longer than ${deadlineMs} ms`)))
-      .catch(() => undefined);
-    try {
-      const page = await connection.get(
-        `${connection.target.rootPath}metrics`,
-        AbortSignal.any([late.signal, this.pulse.signal]),
-        largestPageBytes,
-      );
-      if (page.status !== 200) throw new Error(`the upstream has no page of metrics (HTTP ${page.status})`);
-      const parsed = parseMetrics(page.text);
-      if (!parsed.ok) throw new Error(parsed.fault.message);
-      const reading = { atMs: clock.monotonicMs(), page: parsed.value };
-      this.current = readMetrics(reading, this.before, this.options);
-      this.before = reading;
-      this.trouble = null;
-    } finally {
-      ended.abort();
-    }
+    const path = `${connection.target.rootPath}metrics`;
+    const got = await within({ clock, limitMs: deadlineMs, signal: this.pulse.signal }, async (bounded) =>
+      ok(await connection.get(path, bounded, largestPageBytes)),
+    );
+    if (!got.ok) throw new EngineError(got.fault);
+    const page = got.value;
+    if (page.status !== 200) throw new Error(`the upstream has no page of metrics (HTTP ${page.status})`);
+    const parsed = parseMetrics(page.text);
+    if (!parsed.ok) throw new Error(parsed.fault.message);
+    const reading = { atMs: clock.monotonicMs(), page: parsed.value };
+    this.current = readMetrics(reading, this.before, this.options);
+    this.before = reading;
+    this.trouble = null;
   }
 }
