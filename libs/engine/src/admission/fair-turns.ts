@@ -15,7 +15,7 @@ export interface TurnOptions {
  * the largest item per weight. A newcomer waits for one round at most. Rounds that would serve nobody are skipped in one stride, so a take costs O(tenants) at worst
  * whatever the size of the items, and O(1) in general.
  *
- * A head that does not fit now is held: other tenants may pass it `maxPasses` times or for `maxPassMs`, then the class waits for it.
+ * A head that does not fit now is held: other tenants may pass it `maxPasses` times, and for `maxPassMs` from the first time, then the class waits for it.
  * Nothing passes inside a tenant.
  */
 export class FairTurns<T> {
@@ -26,7 +26,8 @@ export class FairTurns<T> {
   private turn = 0;
   /** The tenant whose turn it is has had its quantum. */
   private granted = false;
-  private held: { readonly entry: Entry<T>; readonly sinceMs: number; passes: number } | null = null;
+  /** Whose turn it was when it did not fit, and since when and how often others have passed it. */
+  private held: { readonly entry: Entry<T>; sinceMs: number | null; passes: number } | null = null;
 
   constructor(private readonly options: TurnOptions) {}
 
@@ -67,23 +68,34 @@ export class FairTurns<T> {
 
   /** Removes and returns whose turn it is among those that fit; null when there is none or the one that waits for room may be passed no more. */
   take(nowMs: number, fits: (entry: Entry<T>) => boolean): Entry<T> | null {
+    const entry = this.held?.entry ?? this.nextInTurn(nobody);
+    if (!entry) return null;
+    if (fits(entry)) return this.serve(entry);
+    this.held ??= { entry, sinceMs: null, passes: 0 };
+    const { sinceMs, passes } = this.held;
+    if (passes >= this.options.maxPasses || (sinceMs !== null && nowMs - sinceMs >= this.options.maxPassMs)) return null;
+    const other = this.passing(entry, fits);
+    if (!other) return null;
+    this.held.sinceMs ??= nowMs;
+    this.held.passes += 1;
+    return this.serve(other);
+  }
+
+  /** Who may go before the held one. A search in vain leaves no trace: a full engine asks at each of its steps, and no step may grant anything. */
+  private passing(held: Entry<T>, fits: (entry: Entry<T>) => boolean): Entry<T> | null {
+    const { turn, granted } = this;
+    const deficits = this.ring.map((line) => line.deficit);
     const passed = new Set<TenantLine<T>>();
-    if (this.held) {
-      const { entry, sinceMs, passes } = this.held;
-      if (fits(entry)) return this.serve(entry);
-      if (passes >= this.options.maxPasses || nowMs - sinceMs >= this.options.maxPassMs) return null;
-      if (entry.line) passed.add(entry.line);
-    }
-    for (;;) {
-      const entry = this.nextInTurn(passed);
-      if (!entry?.line) return null;
-      if (fits(entry)) {
-        if (this.held) this.held.passes += 1;
-        return this.serve(entry);
-      }
-      this.held ??= { entry, sinceMs: nowMs, passes: 0 };
+    for (let entry: Entry<T> | null = held; entry?.line; entry = this.nextInTurn(passed)) {
+      if (entry !== held && fits(entry)) return entry;
       passed.add(entry.line);
     }
+    this.turn = turn;
+    this.granted = granted;
+    this.ring.forEach((line, index) => {
+      line.deficit = deficits[index] ?? 0;
+    });
+    return null;
   }
 
   private serve(entry: Entry<T>): Entry<T> {
@@ -92,6 +104,7 @@ export class FairTurns<T> {
     return entry;
   }
 
+  /** The first that can pay, from the tenant whose turn it is on. */
   private nextInTurn(passed: ReadonlySet<TenantLine<T>>): Entry<T> | null {
     if (passed.size >= this.ring.length) return null;
     for (;;) {
@@ -121,3 +134,5 @@ export class FairTurns<T> {
     for (const line of waiting) line.deficit += rounds * this.options.quantumTokens * line.weight;
   }
 }
+
+const nobody: ReadonlySet<never> = new Set();

@@ -186,6 +186,19 @@ describe('turns', () => {
     expect(before * 100).toBeLessThanOrEqual(512 + 100);
   });
 
+  it('are not bought by asking a full engine again and again', () => {
+    const one = queue({ maxQueuedTokens: 1e6 });
+    for (let i = 0; i < 100; i += 1) put(one, { tenant: 'large', inputTokens: 1950 });
+    for (let i = 0; i < 2000; i += 1) put(one, { tenant: 'small', inputTokens: 50 });
+    const served = { large: 0, small: 0 };
+    for (let i = 0; i < 200; i += 1) {
+      for (let step = 0; step < 10; step += 1) expect(one.take(i, () => false)).toBeNull();
+      const { tenant, inputTokens } = one.take(i)?.ask ?? ask();
+      served[tenant as keyof typeof served] += inputTokens + 50;
+    }
+    expect(Math.abs(served.large - served.small)).toBeLessThanOrEqual(512 + 2000);
+  });
+
   it('let others pass what does not fit only so often, and nothing of the same tenant or a lower class', () => {
     const one = queue({ maxPasses: 3, quantumTokens: 2000 });
     const large = put(one, { inputTokens: 900 });
@@ -205,6 +218,8 @@ describe('turns', () => {
   it('let others pass what does not fit only so long', () => {
     const one = queue({ maxPassMs: 1000, quantumTokens: 2000 });
     put(one, { inputTokens: 900 });
+    // Nobody could pass: the time has not begun.
+    expect(one.take(-5000, () => false)).toBeNull();
     for (let i = 0; i < 3; i += 1) put(one, { tenant: 'b' });
     const small = (_: Ask['id'], { inputTokens }: Ask): boolean => inputTokens < 500;
     expect(one.take(0, small)?.ask.tenant).toBe('b');

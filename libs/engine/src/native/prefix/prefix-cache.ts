@@ -110,13 +110,13 @@ export class PrefixCache {
    */
   plan(prompt: ArrayLike<number>, maxOutputTokens: number, choices = 1): PrefixPlan | null {
     if (prompt.length === 0 || prompt.length > this.contextSize) throw new RangeError(`a prompt of ${prompt.length} tokens`);
-    const tokens = prompt instanceof Int32Array ? prompt : Int32Array.from(prompt);
     const free = this.slots.filter((slot) => slot.state !== 'running').sort(byLoss);
     const [target] = free;
+    // First: a full engine asks at each of its steps.
     if (!target || free.length < choices) return null;
     const need = { promptTokens: prompt.length, outputTokens: Math.min(maxOutputTokens, this.contextSize - prompt.length), choices };
 
-    const matches = this.matches(tokens);
+    const matches = this.matches(prompt instanceof Int32Array ? prompt : Int32Array.from(prompt));
     const best = longest(matches);
     const bestIdle = longest(matches.filter(({ slot }) => slot.state === 'idle'));
     const keep = bestIdle?.slot === target ? bestIdle.tokens : 0;
