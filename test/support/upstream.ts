@@ -79,6 +79,8 @@ export class FakeUpstream {
   /** Fields that it refuses, with the words it uses. */
   refuses: Readonly<Record<string, string>> = {};
   cachedTokens = 3;
+  /** Generations from now that end with their very first token, of which nothing is said. */
+  mute = 0;
   /** Pause before each token. */
   tokenMs = 0;
   /** Generations whose client left before their end. */
@@ -220,7 +222,9 @@ export class FakeUpstream {
     };
     const choices = Number(body['n'] ?? 1);
     const most = Number(body['max_tokens'] ?? body['max_completion_tokens'] ?? 16);
-    const tokens = this.tokens.slice(0, most);
+    const mute = this.mute > 0;
+    if (mute) this.mute -= 1;
+    const tokens = mute ? [] : this.tokens.slice(0, most);
     for (let index = 0; index < choices; index += 1) send(roleChunk(wire, index));
     if (fault?.kind === 'silent' && fault.after === 'headers') return await silence();
     if (fault?.kind === 'endless') {

@@ -10,6 +10,8 @@ export interface Synonyms {
   readonly kvTotal: readonly string[];
   readonly hits: readonly string[];
   readonly lookups: readonly string[];
+  /** Prompt tokens that had to be computed, where lookups are not counted. */
+  readonly misses: readonly string[];
   readonly hitShare: readonly string[];
   /** Histograms, in seconds, without `_sum` and `_count`. */
   readonly ttft: readonly string[];
@@ -26,6 +28,7 @@ const none: Synonyms = {
   kvTotal: [],
   hits: [],
   lookups: [],
+  misses: [],
   hitShare: [],
   ttft: [],
   queueWait: [],
@@ -74,6 +77,8 @@ export const synonyms: Readonly<Record<Dialect, Synonyms>> = {
     waiting: ['llamacpp:requests_deferred'],
     kvUsage: ['llamacpp:kv_cache_usage_ratio'],
     kvUsed: ['llamacpp:kv_cache_tokens'],
+    hits: ['llamacpp:prompt_tokens_cached_total'],
+    misses: ['llamacpp:prompt_tokens_total'],
     inputTokens: ['llamacpp:prompt_tokens_total'],
     outputTokens: ['llamacpp:tokens_predicted_total'],
   },

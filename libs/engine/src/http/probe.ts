@@ -22,6 +22,7 @@ const steps: readonly Step[] = [
   { top: null, usage: true },
   { top: null, usage: false },
 ];
+const mostRepeats = 2;
 const largestPageBytes = 4 << 20;
 const largestAnswerBytes = 1 << 20;
 
@@ -42,6 +43,8 @@ interface Sample {
   readonly finished: boolean;
   readonly usage: Chunk['usage'];
   readonly tokens: readonly ListedToken[];
+  /** Whether there was any text. */
+  readonly said: boolean;
 }
 
 type Answered = { readonly ok: true; readonly sample: Sample } | { readonly ok: false; readonly fault: EngineFault };
@@ -82,7 +85,7 @@ export async function probe(input: ProbeInput, identity: Identity): Promise<Upst
     vocabularySize: identity.vocabularySize,
     maxParallel: identity.maxParallel,
     chat: chat.ok ? { topLogprobs: chat.found.top } : null,
-    completions: completions.ok ? { topLogprobs: completions.found.top } : null,
+    completions: completions.ok ? { topLogprobs: topOf(completions.found, chat.ok ? chat.found.top : null) } : null,
     rawLogprobs: await isRaw(first.sample, question),
     usageInStreams: first.sample.usage !== null,
     cachedTokens: typeof first.sample.usage?.cachedTokens === 'number',
@@ -109,10 +112,10 @@ async function probeEndpoint(
   let maxTokensField: UpstreamFacts['maxTokensField'] = 'max_tokens';
   let fault = unasked();
   for (const step of tries) {
-    let answered = await ask({ ...input, endpoint, step, maxTokensField, temperature: 1 });
+    let answered = await askUntilSaid({ ...input, endpoint, step, maxTokensField, temperature: 1 });
     if (!answered.ok && maxTokensField === 'max_tokens' && answered.fault.message.includes('max_completion_tokens')) {
       maxTokensField = 'max_completion_tokens';
-      answered = await ask({ ...input, endpoint, step, maxTokensField, temperature: 1 });
+      answered = await askUntilSaid({ ...input, endpoint, step, maxTokensField, temperature: 1 });
     }
     if (answered.ok) {
       const { sample } = answered;
@@ -124,6 +127,11 @@ async function probeEndpoint(
     if (fault.code !== 'engine.bad-request') break;
   }
   return { ok: false, fault };
+}
+
+/** What the endpoint took without objection and never had an occasion to show, it is believed to give where its neighbour does. */
+function topOf({ top, sample, step }: Found, neighbour: number | null): number | null {
+  return top === null && neighbour !== null && isMute(sample) ? step.top : top;
 }
 
 function stepsFrom(top: number | null): readonly Step[] {
@@ -170,6 +178,19 @@ interface Question extends ProbeInput {
   readonly temperature: number;
 }
 
+/** A model may end its answer with its very first token, which some servers then say nothing of: asked again, it rarely does so each time. */
+async function askUntilSaid(question: Question): Promise<Answered> {
+  let answered = await ask(question);
+  for (let again = 0; again < mostRepeats && answered.ok && question.step.top !== null && isMute(answered.sample); again += 1) {
+    answered = await ask(question);
+  }
+  return answered;
+}
+
+function isMute({ tokens, said }: Sample): boolean {
+  return tokens.length === 0 && !said;
+}
+
 /** One streamed token. Rejects with what the transport rejects with. */
 async function ask(question: Question): Promise<Answered> {
   const { connection, model, secret, now, signal, identity, endpoint, step, maxTokensField, temperature } = question;
@@ -202,6 +223,7 @@ async function ask(question: Question): Promise<Answered> {
 async function readSample(events: EventReader, top: number, secret: string | undefined): Promise<Answered> {
   let usage: Chunk['usage'] = null;
   let finished = false;
+  let said = false;
   let endMark = false;
   const tokens: ListedToken[] = [];
   for (let event = await events.next(); event !== null; event = await events.next()) {
@@ -215,11 +237,12 @@ async function readSample(events: EventReader, top: number, secret: string | und
     usage = read.chunk.usage ?? usage;
     for (const choice of read.chunk.choices) {
       tokens.push(...readLogprobs(choice.logprobs, top));
+      said ||= choice.text !== '' || choice.reasoning !== '';
       finished ||= choice.finishReason !== null;
     }
   }
   if (!finished) return { ok: false, fault: faultOf('engine.upstream-error', 'it ended an answer of one token in the middle') };
-  return { ok: true, sample: { usage, finished, endMark, tokens } };
+  return { ok: true, sample: { usage, finished, endMark, tokens, said } };
 }
 
 function noStream(message: string): EngineFault {

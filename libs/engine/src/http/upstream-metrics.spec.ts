@@ -69,6 +69,12 @@ vllm:time_to_first_token_seconds_bucket{le="0.1",model_name="m"} 99`;
     expect(readMetrics(reading(0, page), null, of(dialect))).toMatchObject(expected);
   });
 
+  it('of llama-server tell prefix hits by what had to be computed', () => {
+    const before = reading(0, 'llamacpp:prompt_tokens_total 100\nllamacpp:prompt_tokens_cached_total 0');
+    const after = reading(5_000, 'llamacpp:prompt_tokens_total 130\nllamacpp:prompt_tokens_cached_total 90');
+    expect(readMetrics(after, before, of('llama-server'))).toMatchObject({ prefixHitShare: 0.75, inputTokensPerS: 6 });
+  });
+
   it('are those of our model where a page has several', () => {
     const page = reading(0, 'vllm:num_requests_running{model_name="m"} 1\nvllm:num_requests_running{model_name="other"} 5');
     expect(readMetrics(page, null, of('vllm')).running).toBe(1);

@@ -68,6 +68,9 @@ export function readMetrics(
   const perS = (series: readonly string[]): number | null => (seconds > 0 ? share(grown(series), seconds) : null);
 
   const running = sum(page, names.running);
+  const hits = grown(names.hits);
+  const misses = grown(names.misses);
+  const lookups = grown(names.lookups) ?? (hits === null || misses === null ? null : hits + misses);
   const kvTotal = sum(page, names.kvTotal) ?? configuredCells(page);
   const kvUsed = sum(page, names.kvUsed);
   const kvUsage = mean(page, names.kvUsage) ?? share(kvUsed, kvTotal);
@@ -78,7 +81,7 @@ export function readMetrics(
     kvCellsUsed: kvUsed ?? (kvUsage === null || kvTotal === null ? null : Math.round(kvUsage * kvTotal)),
     kvCellsTotal: kvTotal,
     occupancy: running === null || maxParallel === null ? null : Math.min(1, running / maxParallel),
-    prefixHitShare: share(grown(names.hits), grown(names.lookups)) ?? mean(page, names.hitShare),
+    prefixHitShare: share(hits, lookups) ?? mean(page, names.hitShare),
     ttftMs: meanMs(names.ttft),
     queueWaitMs: meanMs(names.queueWait),
     inputTokensPerS: perS(names.inputTokens),
