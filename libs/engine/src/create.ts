@@ -19,7 +19,16 @@ export type EngineSpec =
       readonly lora?: readonly { readonly file: string; readonly sha256?: string | undefined; readonly scale: number }[] | undefined;
       readonly memoryLimitMb?: number | undefined;
     }
-  | { readonly kind: 'openai'; readonly baseUrl: string; readonly model: string; readonly credentialEnv?: string | undefined };
+  | {
+      readonly kind: 'openai';
+      readonly baseUrl: string;
+      readonly model: string;
+      readonly credentialEnv?: string | undefined;
+      readonly logprobs?: { readonly top: number; readonly share: number } | undefined;
+    };
+
+/** Of upstreams: enough to see a drift within minutes, too little to be felt. */
+const usualLogprobs = { top: 20, share: 0.1 };
 
 export interface EngineEnvironment {
   readonly modelRoots: readonly string[];
@@ -58,5 +67,6 @@ export async function createEngine(spec: EngineSpec, environment: EngineEnvironm
       remedy: `Set ${spec.credentialEnv} for the gateway and restart it.`,
     });
   }
-  return ok(new HttpEngine({ baseUrl: spec.baseUrl, model: spec.model, credential }));
+  const { top, share } = spec.logprobs ?? usualLogprobs;
+  return ok(new HttpEngine({ baseUrl: spec.baseUrl, model: spec.model, credential, sampling: { topLogprobs: top, share } }));
 }
