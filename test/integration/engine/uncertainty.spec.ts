@@ -82,6 +82,23 @@ describe('teacher-forced scores', () => {
     expect(tokens.some((token) => token.sameTop === false)).toBe(true);
   });
 
+  it('of a long text are compared piece by piece', async () => {
+    const ask = { context: chat('Extract the fields.'), continuations: ['Order G11453,', 'total 480.75 USD'] };
+    const whole = join(folder, 'whole');
+    await engine.score({ id: 'a', ...ask, exchange: { mode: 'write', file: whole } }, AbortSignal.timeout(30_000));
+    const all = await other.score({ id: 'b', ...ask, exchange: { mode: 'read', file: whole } }, AbortSignal.timeout(30_000));
+    const expected = all.flatMap(({ tokens }) => tokens.map(({ klNats }) => klNats));
+    const pieces: (number | undefined)[] = [];
+    for (let from = 0; from < expected.length; from += 5) {
+      const file = join(folder, `piece-${from}`);
+      const rows = { from, to: from + 5 };
+      await engine.score({ id: 'c', ...ask, exchange: { mode: 'write', file, rows } }, AbortSignal.timeout(30_000));
+      const part = await other.score({ id: 'd', ...ask, exchange: { mode: 'read', file, rows } }, AbortSignal.timeout(30_000));
+      pieces.push(...part.flatMap(({ tokens }) => tokens.map(({ klNats }) => klNats)).filter((kl) => kl !== undefined));
+    }
+    expect(pieces).toEqual(expected.map((kl) => expect.closeTo(kl ?? Number.NaN, 4)));
+  });
+
   it('refuse to read a file that was written for fewer positions', async () => {
     const file = join(folder, 'short');
     const context = chat('Extract the fields.');

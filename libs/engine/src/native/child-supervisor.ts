@@ -25,6 +25,7 @@ export const usualLimits: SupervisionLimits = {
 
 export interface Loaded {
   readonly contextSize: number;
+  readonly vocabularySize: number;
   readonly evaluation: string;
   readonly ownLoop: boolean;
   readonly embeddings: boolean;

@@ -34,8 +34,9 @@ async function load(request: LoadRequest): Promise<void> {
       prefixCache: request.prefixCache,
       maxQueuedTokens: request.maxQueuedTokens,
     });
-    const { decoder, ownLoop, embedder } = opened;
-    send({ type: 'loaded', contextSize: decoder.contextSize, evaluation: decoder.evaluation, ownLoop, embeddings: embedder !== null });
+    const { decoder, ownLoop, embedder, vocabulary } = opened;
+    const { contextSize, evaluation } = decoder;
+    send({ type: 'loaded', contextSize, vocabularySize: vocabulary.size, evaluation, ownLoop, embeddings: embedder !== null });
     await loop.run();
   } catch (error) {
     if (!loop) send({ type: 'loadFailed', message: messageOf(error) });

@@ -190,7 +190,13 @@ export class DecodeLoop {
         if (this.prefix.lengthOf(slot) === 0) this.parts.model.decoder.clear(slot);
       }
       one.request.free();
+      this.learn(one);
     }
+  }
+
+  /** How much of what it asked for the request took; a cancelled one took no more either. */
+  private learn({ request, lanes }: RunningRequest): void {
+    if (lanes[0] instanceof GenerationLane) this.expected.observe(request.maxOutputTokens, outputOf(lanes) / lanes.length);
   }
 
   private admit(): void {
@@ -329,9 +335,7 @@ export class DecodeLoop {
 
   private conclude({ request, lanes, queueWaitMs, cachedTokens }: RunningRequest): void {
     if (!(lanes[0] instanceof GenerationLane)) return;
-    const outputTokens = lanes.reduce((sum, lane) => sum + (lane instanceof GenerationLane ? lane.outputTokens : 0), 0);
-    this.expected.observe(request.maxOutputTokens, outputTokens / lanes.length);
-    this.ended.push({ id: request.id, inputTokens: request.prompt.length, outputTokens, cachedTokens, queueWaitMs });
+    this.ended.push({ id: request.id, inputTokens: request.prompt.length, outputTokens: outputOf(lanes), cachedTokens, queueWaitMs });
   }
 
   private flush(): void {
@@ -344,4 +348,8 @@ export class DecodeLoop {
     this.finished = [];
     this.ended = [];
   }
+}
+
+function outputOf(lanes: readonly Lane[]): number {
+  return lanes.reduce((sum, lane) => sum + (lane instanceof GenerationLane ? lane.outputTokens : 0), 0);
 }

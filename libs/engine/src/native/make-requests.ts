@@ -107,7 +107,11 @@ export function scoreRequest({ model, nowMs }: Workshop, id: number, request: Om
     }
   }
   const exchange: Exchange | null = asked
-    ? { mode: asked.mode, descriptor: openSync(asked.file, asked.mode === 'write' ? 'w' : 'r') }
+    ? {
+        mode: asked.mode,
+        descriptor: openSync(asked.file, asked.mode === 'write' ? 'w' : 'r'),
+        rows: asked.rows ?? { from: 0, to: Number.POSITIVE_INFINITY },
+      }
     : null;
   const longest = Math.max(...continuations.map((tokens) => tokens.length));
   // A context of no token leaves the first text to stand for the prompt.

@@ -170,6 +170,7 @@ export class NativeEngine implements InferenceEngine {
       embeddings: loaded?.embeddings ?? own,
       maxParallel: this.options.spec.parallel,
       contextSize: loaded?.contextSize ?? null,
+      vocabularySize: loaded?.vocabularySize ?? null,
       vocabularyHash: this.header?.vocabularyHash ?? null,
       evaluation: loaded?.evaluation ?? null,
     };

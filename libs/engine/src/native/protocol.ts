@@ -93,6 +93,7 @@ export type FromChild =
   | {
       readonly type: 'loaded';
       readonly contextSize: number;
+      readonly vocabularySize: number;
       readonly evaluation: string;
       readonly ownLoop: boolean;
       readonly embeddings: boolean;

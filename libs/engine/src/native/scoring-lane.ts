@@ -11,6 +11,8 @@ import type { LogitsKernel } from './logits/kernel.js';
 export interface Exchange {
   readonly mode: 'write' | 'read';
   readonly descriptor: number;
+  /** Scored positions that are exchanged, counted over all continuations. */
+  readonly rows: { readonly from: number; readonly to: number };
 }
 
 export interface ScoringLaneParts {
@@ -38,6 +40,7 @@ export class ScoringLane implements Lane {
   private tokens: Int32Array;
   private position: number;
   private rowsFrom = 0;
+  private rowsScored = 0;
   private rewind: number | null = null;
   private readonly reference: Float32Array | null;
 
@@ -146,11 +149,12 @@ export class ScoringLane implements Lane {
 
   private exchange(kernel: LogitsKernel): { klNats?: number; sameTop?: boolean } {
     const { exchange, vocabulary } = this.parts;
-    if (!exchange) return {};
+    const row = this.rowsScored++;
+    if (!exchange || row < exchange.rows.from || row >= exchange.rows.to) return {};
     if (exchange.mode === 'write') {
-      const row = new Float32Array(vocabulary.size);
-      kernel.writeLogprobs(row);
-      writeSync(exchange.descriptor, new Uint8Array(row.buffer));
+      const logprobs = new Float32Array(vocabulary.size);
+      kernel.writeLogprobs(logprobs);
+      writeSync(exchange.descriptor, new Uint8Array(logprobs.buffer));
       return {};
     }
     const { reference } = this;
