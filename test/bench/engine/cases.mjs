@@ -82,28 +82,36 @@ function mediansOf(results) {
   );
 }
 
-/** Time to the first token by turn of a growing chat, with and without the prefix cache; medians over the rounds. */
+/** How a conversation grows by 100 tokens a turn. In a chat a part of them is the engine's own answer, which it has evaluated already. */
+const growths = { chat: { userTokens: 64, answerTokens: 36 }, prompt: { userTokens: 100, answerTokens: 0 } };
+
+/** Time to the first token by turn, with and without the prefix cache; medians over the rounds. */
 export async function runTurns({ options, file, threads }) {
   const count = options.quick ? 2 : 6;
-  const perTurn = 100;
-  const rounds = { cached: [], uncached: [] };
-  const config = { file, parallel: 4, threads, contextSize: Math.ceil((count * perTurn + 16) / 256) * 256 };
+  const rounds = [];
+  const config = { file, parallel: 4, threads, contextSize: 768 };
   const cached = await openProcess('serin', config);
   const uncached = await openProcess('serin-uncached', config);
   try {
-    for (const one of [cached, uncached]) await one.ask('turns', { ask: { count: 1, perTurn, chat: 99 } });
-    for (let chat = 0; chat < options.rounds; chat += 1) {
-      rounds.cached.push(await cached.ask('turns', { ask: { count, perTurn, chat } }));
-      rounds.uncached.push(await uncached.ask('turns', { ask: { count, perTurn, chat } }));
+    for (const one of [cached, uncached]) await one.ask('turns', { ask: { ...growths.prompt, count: 1, chat: 99 } });
+    for (const [at, [growth, sizes]] of Object.entries(growths).entries()) {
+      for (let round = 0; round < options.rounds; round += 1) {
+        const ask = { ...sizes, count, chat: at * options.rounds + round };
+        rounds.push({ growth, cached: await cached.ask('turns', { ask }), uncached: await uncached.ask('turns', { ask }) });
+      }
     }
   } finally {
     await cached.end();
     await uncached.end();
   }
-  return Array.from({ length: count }, (_, at) => {
-    const cachedMs = median(rounds.cached.map((turns) => turns[at].ttftMs));
-    const uncachedMs = median(rounds.uncached.map((turns) => turns[at].ttftMs));
-    return { turn: at + 1, cachedMs, uncachedMs, gain: uncachedMs / cachedMs, cachedTokens: rounds.cached[0][at].cachedTokens };
+  return Object.keys(growths).flatMap((growth) => {
+    const own = rounds.filter((round) => round.growth === growth);
+    return Array.from({ length: count }, (_, at) => {
+      const cachedMs = median(own.map((round) => round.cached[at].ttftMs));
+      const uncachedMs = median(own.map((round) => round.uncached[at].ttftMs));
+      const { cachedTokens } = own[0].cached[at];
+      return { growth, turn: at + 1, cachedMs, uncachedMs, gain: uncachedMs / cachedMs, cachedTokens };
+    });
   });
 }
 

@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { NativeEngine } from '../../../dist/libs/engine/src/index.js';
 import { timeRequests } from './measure.mjs';
 import { participate } from './participant.mjs';
-import { promptTokens } from './prompts.mjs';
+import { pieceAt, promptTokens } from './prompts.mjs';
 
 const loadLimitMs = 120_000;
 const runLimitMs = 600_000;
@@ -21,8 +21,8 @@ participate(async ({ file, parallel, contextSize, threads, measure, prefixCache 
   let nextId = 0;
   const kinds = new Set();
 
-  const ask = async ({ tokens, outputTokens }, onToken) => {
-    const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: outputTokens, stop: [] };
+  const ask = async ({ tokens, outputTokens, logitBias = [] }, onToken) => {
+    const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: outputTokens, stop: [], logitBias };
     const request = { id: `bench-${nextId++}`, prompt: { kind: 'tokens', tokens }, sampling };
     let usage = null;
     for await (const event of engine.generate(request, AbortSignal.timeout(runLimitMs))) {
@@ -55,17 +55,25 @@ participate(async ({ file, parallel, contextSize, threads, measure, prefixCache 
     };
   };
 
-  /** Time to the first token of a chat that grows by `perTurn` tokens a turn. `chat` tells chats apart: none begins like another. */
-  const turns = async ({ count, perTurn, chat }) => {
-    const whole = promptTokens(50_000 + chat * 101, count * perTurn);
+  /**
+   * Time to the first token by turn of a chat. A turn adds `userTokens` from the user and `answerTokens` written by the engine, which are
+   * forced, so that the next prompt can repeat them. `chat` tells chats apart: none begins like another.
+   */
+  const turns = async ({ count, userTokens, answerTokens, chat }) => {
+    const said = promptTokens(50_000 + chat * 101, count * userTokens);
     const result = [];
-    for (let turn = 1; turn <= count; turn += 1) {
+    let history = [];
+    for (let turn = 0; turn < count; turn += 1) {
+      const answer = pieceAt(chat + turn);
+      const prompt = [...history, ...said.slice(turn * userTokens, (turn + 1) * userTokens)];
       const askedMs = performance.now();
       let ttftMs = null;
-      const usage = await ask({ tokens: whole.slice(0, turn * perTurn), outputTokens: 4 }, () => {
+      const onToken = () => {
         ttftMs ??= performance.now() - askedMs;
-      });
-      result.push({ turn, ttftMs, cachedTokens: usage?.cachedTokens ?? 0 });
+      };
+      const usage = await ask({ tokens: prompt, outputTokens: Math.max(4, answerTokens), logitBias: [[answer, 100]] }, onToken);
+      result.push({ turn: turn + 1, ttftMs, cachedTokens: usage?.cachedTokens ?? 0 });
+      history = [...prompt, ...Array.from({ length: answerTokens }, () => answer)];
     }
     return result;
   };

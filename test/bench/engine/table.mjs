@@ -28,8 +28,9 @@ export function figuresTable(results) {
 
 export function turnsTable(results) {
   const rows = results.flatMap(({ model, turns }) =>
-    (turns ?? []).map(({ turn, uncachedMs, cachedMs, gain, cachedTokens }) => [
+    (turns ?? []).map(({ growth, turn, uncachedMs, cachedMs, gain, cachedTokens }) => [
       model,
+      growth,
       String(turn),
       number(uncachedMs, 0),
       number(cachedMs, 0),
@@ -37,7 +38,7 @@ export function turnsTable(results) {
       String(cachedTokens),
     ]),
   );
-  return markdown(['model', 'turn', 'TTFT ms, no cache', 'TTFT ms', 'gain', 'tokens from cache'], rows, 1);
+  return markdown(['model', 'grows by', 'turn', 'TTFT ms, no cache', 'TTFT ms', 'gain', 'tokens from cache'], rows, 2);
 }
 
 export function goalsTable(goals) {
