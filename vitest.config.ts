@@ -26,6 +26,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.spec.ts', 'test/faults/**/*.spec.ts'],
+          globalSetup: ['test/support/postgres.global.ts'],
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 120_000,
