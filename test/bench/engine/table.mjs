@@ -42,15 +42,15 @@ export function turnsTable(results) {
 }
 
 export function goalsTable(goals) {
-  const rows = goals.map(({ goal, model, parallel, value, onCpu, met }) => [
+  const rows = goals.map(({ goal, model, parallel, value, byMedian, met }) => [
     model,
     parallel === null ? dash : String(parallel),
     goal,
     number(value, 3),
-    number(onCpu, 3),
+    number(byMedian, 3),
     met === null ? 'not measured' : met ? 'met' : 'MISSED',
   ]);
-  return markdown(['model', 'at once', 'goal', 'value', 'by CPU time', 'verdict'], rows, 3);
+  return markdown(['model', 'at once', 'goal', 'best rounds', 'median', 'verdict'], rows, 3);
 }
 
 function number(value, digits) {
