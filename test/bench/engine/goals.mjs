@@ -1,4 +1,4 @@
-// What the engine has to reach, and whether it did. Judged by the best round of each: what else runs on a machine can only slow a round down.
+// What the engine has to reach, and whether it did. Judged by the median of the ratios within the rounds; the best rounds stand beside it.
 import { median } from './measure.mjs';
 
 const entropyCostAt = { 32000: 0.03, 128256: 0.05 };
@@ -25,8 +25,9 @@ export function medianRatio({ rounds }, over, under) {
 /** @returns {{goal: string, model: string, parallel: number | null, value: number | null, byMedian: number | null, met: boolean | null}[]} */
 export function judge({ model, vocabularySize, cases, queueCase, turns }) {
   const lines = [];
-  const line = (goal, parallel, value, met, byMedian = null) =>
-    lines.push({ goal, model, parallel, value, byMedian, met: value === null ? null : met(value) });
+  /** A figure without rounds of its own is its own median. */
+  const line = (goal, parallel, value, met, byMedian = value) =>
+    lines.push({ goal, model, parallel, value, byMedian, met: byMedian === null ? null : met(byMedian) });
   const atLeast = (goal, one, over, under, least) =>
     line(goal, one.parallel, bestRatio(one, over, under), (value) => value >= least, medianRatio(one, over, under));
   for (const one of cases) {
@@ -42,12 +43,9 @@ export function judge({ model, vocabularySize, cases, queueCase, turns }) {
     if (one.medians.a) line('event loop p99 < 10 ms', one.parallel, one.medians.a.loopDelayP99Ms, (value) => value < loopDelayLimitMs);
   }
   if (queueCase) atLeast('a/d >= 3, 2 threads', queueCase, 'a', 'd', 3);
-  if (turns)
-    line(
-      'turn 5 >= 5x',
-      null,
-      turns.find(({ growth, turn }) => growth === 'chat' && turn === turnOfGoal)?.gain ?? null,
-      (value) => value >= 5,
-    );
+  for (const grows of turns ? ['prompt', 'chat'] : []) {
+    const gain = turns.find(({ growth, turn }) => growth === grows && turn === turnOfGoal)?.gain ?? null;
+    line(`turn 5 >= 5x, ${grows}`, null, gain, (value) => value >= 5);
+  }
   return lines;
 }
