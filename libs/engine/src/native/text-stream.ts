@@ -24,10 +24,14 @@ export class TextStream {
     if (this.stopped) return '';
     if (this.stops.length === 0) return text;
     const whole = this.held + text;
+    // The one that is complete first, of those the longest: what a model wrote before it does not depend on how tokens cut it.
     let cut = -1;
+    let end = Number.POSITIVE_INFINITY;
     for (const stop of this.stops) {
       const at = whole.indexOf(stop);
-      if (at >= 0 && (cut < 0 || at < cut)) cut = at;
+      if (at < 0 || at + stop.length > end || (at + stop.length === end && at > cut)) continue;
+      cut = at;
+      end = at + stop.length;
     }
     if (cut >= 0) {
       this.stopped = true;
