@@ -14,11 +14,11 @@ const ascii: ReadonlyMap<string, CharSet> = new Map(
 );
 
 /** What is still to come, first in front. */
-type Todo = { readonly next: Expression; readonly rest: Todo } | null;
+type Ahead = { readonly next: Expression; readonly rest: Ahead } | null;
 
 interface Growing {
   readonly head: Head;
-  readonly todo: Todo;
+  readonly ahead: Ahead;
 }
 
 /** Shared by all look-ups in one grammar, so that a hostile one cannot make them long. */
@@ -32,7 +32,7 @@ export interface Effort {
  */
 export function headsOf(grammar: Grammar, expression: Expression, longest: number, effort: Effort): readonly Head[] | null {
   const whole: Head[] = [];
-  let growing: readonly Growing[] = [{ head: [], todo: { next: expression, rest: null } }];
+  let growing: readonly Growing[] = [{ head: [], ahead: { next: expression, rest: null } }];
   for (let length = 0; length < longest && growing.length > 0; length += 1) {
     const next: Growing[] = [];
     const ended: Head[] = [];
@@ -60,37 +60,37 @@ export function told(apart: readonly Head[], from: readonly Head[]): boolean {
 
 /** Goes on by one character in every possible way. */
 function step(grammar: Grammar, from: Growing, next: Growing[], ended: Head[], effort: Effort): boolean {
-  const open: Todo[] = [from.todo];
+  const open: Ahead[] = [from.ahead];
   while (open.length > 0) {
     effort.steps -= 1;
     if (effort.steps < 0) return false;
-    const todo = open.pop() as Todo;
-    if (todo === null) {
+    const ahead = open.pop() as Ahead;
+    if (ahead === null) {
       ended.push(from.head);
       continue;
     }
-    const { next: part, rest } = todo;
+    const { next: part, rest } = ahead;
     switch (part.kind) {
       case 'text': {
         const first = [...part.text][0] as string;
         const tail = part.text.slice(first.length);
         next.push({
           head: [...from.head, ascii.get(first) ?? charsOf(first)],
-          todo: tail === '' ? rest : { next: { kind: 'text', text: tail }, rest },
+          ahead: tail === '' ? rest : { next: { kind: 'text', text: tail }, rest },
         });
         break;
       }
       case 'chars':
-        next.push({ head: [...from.head, part.set], todo: rest });
+        next.push({ head: [...from.head, part.set], ahead: rest });
         break;
       case 'token':
-        next.push({ head: [...from.head, [[0, 0x10ffff]]], todo: rest });
+        next.push({ head: [...from.head, [[0, 0x10ffff]]], ahead: rest });
         break;
       case 'rule':
         open.push(part.name === 'ws' ? rest : { next: grammar.get(part.name) as Expression, rest });
         break;
       case 'sequence':
-        open.push(part.parts.reduceRight<Todo>((tail, each) => ({ next: each, rest: tail }), rest));
+        open.push(part.parts.reduceRight<Ahead>((tail, each) => ({ next: each, rest: tail }), rest));
         break;
       case 'choice':
         for (const option of part.options) open.push({ next: option, rest });
