@@ -1,5 +1,6 @@
 // The port through which the gateway makes a version answer. Adapters: `native` (GGUF in a supervised child) and `http` (any OpenAI-compatible upstream).
 import type { Fault, Outcome } from '#libs/base';
+import type { RelayHandle, RelayRequest, RelaySink } from './relay.js';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool' | 'developer';
@@ -276,6 +277,8 @@ export interface InferenceEngine {
   score?(request: ScoreRequest, signal: AbortSignal): Promise<readonly SequenceScore[]>;
   /** Present when `capabilities().embeddings`. Rejects with EngineError. */
   embed?(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>;
+  /** Present where the engine's own answers can be passed on as they come. Never throws; every ending is a call of the sink. */
+  relay?(request: RelayRequest, sink: RelaySink): RelayHandle;
   stats(): EngineStats;
   /** Called whenever `stats().state` changes. Returns an unsubscribe function. */
   onStateChange(listener: (stats: EngineStats) => void): () => void;

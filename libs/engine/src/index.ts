@@ -13,3 +13,4 @@ export * from './http/http-engine.js';
 export * from './model-files.js';
 export * from './native/grammar/gbnf-of.js';
 export * from './native/native-engine.js';
+export * from './relay.js';

@@ -1,5 +1,6 @@
 // The OpenAI wire format: requests, answers, errors.
 export * from './answer-format.js';
+export * from './body/scanned-body.js';
 export * from './chat-request.js';
 export * from './chat-response.js';
 export * from './completion-request.js';
