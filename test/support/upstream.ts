@@ -65,6 +65,10 @@ export class FakeUpstream {
   readonly requests: UpstreamRequest[] = [];
   fault: UpstreamFault | null = null;
   tokens: readonly FakeToken[] = fakeTokens;
+  /** Text of an answer by its request, in place of `tokens`; null: those. */
+  says: (body: Readonly<Record<string, unknown>>) => string | null = () => null;
+  /** Functions that an answer calls by its request, in place of text; null: none. */
+  calls: (body: Readonly<Record<string, unknown>>) => readonly { readonly name: string; readonly arguments: string }[] | null = () => null;
   models: readonly string[] = ['fake-model'];
   /** Log probabilities after temperature. */
   tempered = false;
@@ -224,7 +228,10 @@ export class FakeUpstream {
     const most = Number(body['max_tokens'] ?? body['max_completion_tokens'] ?? 16);
     const mute = this.mute > 0;
     if (mute) this.mute -= 1;
-    const tokens = mute ? [] : this.tokens.slice(0, most);
+    const calls = this.calls(body);
+    const said = this.says(body);
+    const all = said === null ? this.tokens : [{ text: said, distribution: [[said, 1] as const] }];
+    const tokens = mute || calls !== null ? [] : all.slice(0, most);
     for (let index = 0; index < choices; index += 1) send(roleChunk(wire, index));
     if (fault?.kind === 'silent' && fault.after === 'headers') return await silence();
     if (fault?.kind === 'endless') {
@@ -258,15 +265,22 @@ export class FakeUpstream {
       send(toolChunk(wire, { tool_calls: [{ index: 0, function: { arguments: '{"order":' } }] }));
       send(toolChunk(wire, { tool_calls: [{ index: 0, function: { arguments: '7}' } }] }));
     }
+    for (const [index, { name, arguments: given }] of (calls ?? []).entries()) {
+      // A name first, then the arguments in pieces that split wherever they split.
+      send(toolChunk(wire, { tool_calls: [{ index, id: `call_${index + 1}`, type: 'function', function: { name, arguments: '' } }] }));
+      const half = Math.ceil(given.length / 2);
+      for (const piece of [given.slice(0, half), given.slice(half)])
+        send(toolChunk(wire, { tool_calls: [{ index, function: { arguments: piece } }] }));
+    }
     const counts = usageOf(wire, 9, tokens.length * choices, this.cachedTokens);
     const withUsage =
       fault?.kind !== 'noUsage' && (body['stream_options'] as { include_usage?: boolean } | undefined)?.include_usage === true;
     const reason =
       fault?.kind === 'finish'
         ? fault.reason
-        : fault?.kind === 'toolCall'
+        : fault?.kind === 'toolCall' || calls !== null
           ? 'tool_calls'
-          : tokens.length < this.tokens.length
+          : tokens.length < all.length
             ? 'length'
             : 'stop';
     for (let index = 0; index < choices; index += 1) send(finishChunk(wire, index, reason, withUsage ? counts : null));

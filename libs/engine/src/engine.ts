@@ -2,9 +2,49 @@
 import type { Fault, Outcome } from '#libs/base';
 import type { RelayHandle, RelayRequest, RelaySink } from './relay.js';
 
+/** A call that a model made earlier in the conversation. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text as the model wrote it. */
+  readonly arguments: string;
+}
+
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant' | 'tool' | 'developer';
   readonly content: string;
+  readonly name?: string;
+  /** Of an assistant's turn. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Of a tool's turn: the call that it answers. */
+  readonly toolCallId?: string;
+}
+
+export interface ToolDefinition {
+  /** 1 to 64 letters, digits, underscores and dashes. */
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of an object. Absent: no arguments. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+}
+
+/** Functions that an answer may call. */
+export interface ToolUse {
+  readonly tools: readonly ToolDefinition[];
+  /** `auto`: text or calls, as the model likes; `required`: a call; a name: a call of that function. */
+  readonly choice: 'auto' | 'required' | { readonly name: string };
+  /** More than one call in an answer. */
+  readonly parallel: boolean;
+}
+
+/** A piece of a tool call: pieces with one `index` belong together, `arguments` are to be joined. The first has the name. */
+export interface ToolCallDelta {
+  /** Of the call within its choice. */
+  readonly index: number;
+  /** Absent where the engine names none: the caller then does. */
+  readonly id?: string;
+  readonly name?: string;
+  readonly arguments?: string;
 }
 
 /** Sampling after the model's logits. Entropy, NLL and log probabilities are always taken before it, at temperature 1. */
@@ -60,6 +100,8 @@ export interface GenerateRequest {
   /** Per token the log probabilities of itself and of this many most likely tokens, 0 to 20. Absent: none. */
   readonly topLogprobs?: number;
   readonly constraint?: Constraint;
+  /** Absent: the answer calls nothing. An http engine reads the body's own fields instead. */
+  readonly tools?: ToolUse;
   readonly ticket?: Ticket;
   /** Original OpenAI body, forwarded by the http engine with only the model name replaced. */
   readonly body?: Readonly<Record<string, unknown>>;
@@ -109,10 +151,13 @@ export type TokenEvent =
   | {
       readonly type: 'token';
       readonly choice: number;
-      /** May be empty: half a character, or the possible beginning of a stop string. */
+      /** May be empty: half a character, the possible beginning of a stop string, a piece of a tool call. */
       readonly text: string;
       readonly uncertainty: Uncertainty;
       readonly logprobs?: TokenLogprobs;
+      readonly toolCalls?: readonly ToolCallDelta[];
+      /** Text that the model thinks and does not say. */
+      readonly reasoning?: string;
     }
   /** One choice is whole. */
   | { readonly type: 'finish'; readonly choice: number; readonly finishReason: FinishReason }
@@ -251,6 +296,7 @@ export interface EngineCapabilities {
   readonly topLogprobs: number;
   readonly choices: number;
   readonly constraints: boolean;
+  readonly tools: boolean;
   readonly penalties: boolean;
   readonly scoring: boolean;
   readonly embeddings: boolean;

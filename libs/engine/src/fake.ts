@@ -14,6 +14,7 @@ import {
   type ScoreRequest,
   type SequenceScore,
   type TokenEvent,
+  type ToolCallDelta,
   type Uncertainty,
   unknownLoad,
 } from './engine.js';
@@ -30,6 +31,8 @@ import {
 export interface FakeBehaviour {
   /** Tokens of an answer to a request. Bytes may split characters: their text comes when the character is whole. */
   readonly tokens?: (request: GenerateRequest, choice: number) => readonly (string | Uint8Array)[];
+  /** Calls of an answer, each in as many pieces as given; they come after its tokens. */
+  readonly calls?: (request: GenerateRequest, choice: number) => readonly ToolCallDelta[];
   readonly entropyNats?: number;
   /** Overrides `entropyNats`. */
   readonly uncertainty?: (choice: number, index: number) => Uncertainty;
@@ -83,6 +86,7 @@ export class FakeEngine implements InferenceEngine {
       topLogprobs: 20,
       choices: 16,
       constraints: true,
+      tools: true,
       penalties: true,
       scoring: true,
       embeddings: true,
@@ -113,7 +117,11 @@ export class FakeEngine implements InferenceEngine {
           yield answer.event(index);
         }
       }
-      for (const answer of answers) yield { type: 'finish', choice: answer.choice, finishReason: answer.cut ? 'length' : 'stop' };
+      for (const answer of answers) {
+        const { choice, calls } = answer;
+        for (const call of calls) yield { type: 'token', choice, text: '', uncertainty: { kind: 'none' }, toolCalls: [call] };
+        yield { type: 'finish', choice, finishReason: calls.length > 0 ? 'tool_calls' : answer.cut ? 'length' : 'stop' };
+      }
       yield {
         type: 'end',
         usage: { inputTokens: promptSize(request.prompt), outputTokens: sent, cachedTokens: this.behaviour.cachedTokens ?? 0 },
@@ -178,6 +186,7 @@ export class FakeEngine implements InferenceEngine {
 class FakeAnswer {
   readonly shown: readonly (string | Uint8Array)[];
   readonly cut: boolean;
+  readonly calls: readonly ToolCallDelta[];
   private readonly decoder = new TextDecoder();
 
   constructor(
@@ -185,7 +194,8 @@ class FakeAnswer {
     readonly choice: number,
     private readonly behaviour: FakeBehaviour,
   ) {
-    const all = behaviour.tokens?.(request, choice) ?? ['Hello', ' there'];
+    this.calls = behaviour.calls?.(request, choice) ?? [];
+    const all = behaviour.tokens?.(request, choice) ?? (this.calls.length > 0 ? [] : ['Hello', ' there']);
     this.shown = all.slice(0, request.sampling.maxTokens);
     this.cut = this.shown.length < all.length;
   }

@@ -1,4 +1,6 @@
-// What both generating endpoints need to write an answer, whole or in chunks. Each has its own file for its own wire.
+// What the generating endpoints need to write an answer, whole or in pieces. Each has its own file for its own wire.
+import type { OpenAiError } from './errors.js';
+import type { CallPiece, WholeCall } from './tool-calls.js';
 import type { WireUncertainty } from './uncertainty.js';
 
 export type FinishReason = 'stop' | 'length' | 'content_filter' | 'tool_calls';
@@ -37,19 +39,32 @@ export interface ToldStep extends ToldToken {
 
 export interface WholeChoice {
   readonly text: string;
+  /** What the model thought and did not say; empty for most. */
+  readonly reasoning: string;
+  readonly calls: readonly WholeCall[];
   readonly finishReason: FinishReason;
   /** Null when they were not asked for. */
   readonly steps: readonly ToldStep[] | null;
+}
+
+/** What one token adds to a choice. */
+export interface AnswerPiece {
+  readonly text: string;
+  readonly step: ToldStep | null;
+  readonly reasoning: string;
+  readonly calls: readonly CallPiece[];
 }
 
 /** Frames one streamed answer as server-sent events. */
 export interface ChunkWriter {
   /** What comes before the first piece of a choice. */
   open(choice: number): string;
-  piece(choice: number, text: string, step: ToldStep | null): string;
+  piece(choice: number, piece: AnswerPiece): string;
   finish(choice: number, finishReason: FinishReason): string;
   /** The last chunks and the end mark. `uncertainty` when the client opted in. */
   end(usage: UsageCounts, uncertainty: readonly WireUncertainty[] | null): string;
+  /** The last event of an answer that was cut. No end mark follows: it must not look whole. */
+  cut(error: OpenAiError): string;
 }
 
 /** The wire of one endpoint. */

@@ -1,5 +1,6 @@
 // What goes back for a plain completion: the whole answer, or chunks of the same shape.
 import { type AnswerFormat, type AnswerHead, ChunkFrame, type ChunkWriter, serinBlock, usageOf } from './answer-format.js';
+import { errorEvent } from './errors.js';
 import { LegacyLogprobs } from './logprobs.js';
 
 export const completionFormat: AnswerFormat = {
@@ -32,11 +33,12 @@ function completionChunks(head: AnswerHead, withUsage: boolean): ChunkWriter {
   };
   return {
     open: () => '',
-    piece: (choice, text, step) => {
+    piece: (choice, { text, step }) => {
       const logprobs = step === null ? 'null' : JSON.stringify(logprobsOf(choice).of([step]));
       return frame.around(`{"text":${JSON.stringify(text)},"index":${choice},"logprobs":${logprobs},"finish_reason":null}`);
     },
     finish: (choice, finishReason) => frame.around(`{"text":"","index":${choice},"logprobs":null,"finish_reason":"${finishReason}"}`),
     end: (usage, uncertainty) => frame.end(usage, uncertainty),
+    cut: errorEvent,
   };
 }

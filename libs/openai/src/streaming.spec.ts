@@ -82,7 +82,7 @@ describe.each<[string, AnswerFormat]>([
         for (const { choice, text, step } of interleaved(queues, order)) {
           if (!opened.has(choice)) wire += writer.open(choice);
           opened.add(choice);
-          wire += writer.piece(choice, text, step);
+          wire += writer.piece(choice, { text, step, reasoning: '', calls: [] });
         }
         for (const [choice, reason] of finishReasons.entries()) wire += writer.finish(choice, reason);
         wire += writer.end(usage, null);
@@ -95,6 +95,8 @@ describe.each<[string, AnswerFormat]>([
             head,
             queues.map((queue, index) => ({
               text: queue.map((event) => event.text).join(''),
+              reasoning: '',
+              calls: [],
               finishReason: finishReasons[index] ?? 'stop',
               steps: logprobs ? queue.flatMap((event) => event.step ?? []) : null,
             })),

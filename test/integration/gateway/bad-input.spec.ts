@@ -64,9 +64,9 @@ describe('POST /v1/chat/completions refuses', () => {
       JSON.stringify({ ...good, messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] }),
       400,
       'invalid_value',
-      'messages.0.content',
+      'messages.0.content.0.type',
     ],
-    ['tools, which no engine here has', JSON.stringify({ ...good, tools: [{}] }), 400, 'unsupported_parameter', 'tools'],
+    ['a tool of another kind', JSON.stringify({ ...good, tools: [{ type: 'web_search' }] }), 400, 'invalid_value', 'tools.0.type'],
   ])('%s', async (_what, body, status, code, param) => {
     const answer = await send(body);
     expect(answer).toMatchObject({ status, code, param });

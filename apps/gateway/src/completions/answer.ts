@@ -4,9 +4,9 @@ import type { TokenEvent } from '#libs/engine';
 import {
   type AnswerFormat,
   type AnswerHead,
+  CallBook,
   type ChunkWriter,
   errorBody,
-  errorEvent,
   type FinishReason,
   type OpenAiError,
   type ToldStep,
@@ -38,6 +38,8 @@ export interface AnswerWishes {
   /** The stream ends with the usage. */
   readonly withUsage: boolean;
   readonly uncertainty: boolean;
+  /** Names tool calls for engines that name none. */
+  readonly newCallId: () => string;
 }
 
 /** Sends an error as the whole answer. */
@@ -60,6 +62,8 @@ export function sendJson(response: ServerResponse, text: string): void {
 
 interface Collected {
   readonly pieces: string[];
+  readonly reasoning: string[];
+  readonly calls: CallBook;
   readonly steps: ToldStep[];
   finishReason: FinishReason;
 }
@@ -80,13 +84,21 @@ export class WholeAnswer implements Answer {
   start(version: Pick<AnswerHead, 'version' | 'fingerprint'>): void {
     const { wishes } = this;
     this.head = { ...wishes.head, ...version };
-    this.choices = Array.from({ length: wishes.choices }, () => ({ pieces: [], steps: [], finishReason: 'stop' }));
+    this.choices = Array.from({ length: wishes.choices }, () => ({
+      pieces: [],
+      reasoning: [],
+      calls: new CallBook(wishes.newCallId),
+      steps: [],
+      finishReason: 'stop',
+    }));
     this.strip = wishes.uncertainty ? new UncertaintyStrip(wishes.choices) : null;
   }
 
-  async token({ choice, text, uncertainty, logprobs }: Token): Promise<void> {
+  async token({ choice, text, uncertainty, logprobs, toolCalls, reasoning }: Token): Promise<void> {
     const of = this.choices[choice];
     of?.pieces.push(text);
+    if (reasoning) of?.reasoning.push(reasoning);
+    if (toolCalls) of?.calls.take(toolCalls);
     if (this.wishes.logprobs && logprobs) of?.steps.push(logprobs);
     this.strip?.add(choice, uncertainty);
   }
@@ -97,8 +109,10 @@ export class WholeAnswer implements Answer {
   }
 
   end(usage: UsageCounts): void {
-    const choices = this.choices.map(({ pieces, steps, finishReason }) => ({
+    const choices = this.choices.map(({ pieces, reasoning, calls, steps, finishReason }) => ({
       text: pieces.join(''),
+      reasoning: reasoning.join(''),
+      calls: calls.whole(),
       finishReason,
       steps: this.wishes.logprobs ? steps : null,
     }));
@@ -115,6 +129,7 @@ export class StreamedAnswer implements Answer {
   private strip: UncertaintyStrip | null = null;
   private started = false;
   private readonly opened = new Set<number>();
+  private readonly calls = new Map<number, CallBook>();
 
   constructor(
     private readonly response: ServerResponse,
@@ -131,12 +146,14 @@ export class StreamedAnswer implements Answer {
     this.strip = uncertainty ? new UncertaintyStrip(choices) : null;
   }
 
-  async token({ choice, text, uncertainty, logprobs }: Token): Promise<void> {
+  async token({ choice, text, uncertainty, logprobs, toolCalls, reasoning = '' }: Token): Promise<void> {
     this.strip?.add(choice, uncertainty);
     const step = this.wishes.logprobs ? (logprobs ?? null) : null;
-    if (text === '' && step === null) return;
+    const calls = toolCalls ? this.callsOf(choice).take(toolCalls) : [];
+    if (text === '' && step === null && reasoning === '' && calls.length === 0) return;
     const { response } = this;
-    if (response.write(this.opening(choice) + this.writer.piece(choice, text, step)) || response.destroyed) return;
+    const opening = this.opening(choice);
+    if (response.write(opening + this.writer.piece(choice, { text, step, reasoning, calls })) || response.destroyed) return;
     await new Promise<void>((done) => {
       const go = (): void => {
         response.off('drain', go);
@@ -157,8 +174,14 @@ export class StreamedAnswer implements Answer {
   }
 
   cut(error: OpenAiError): void {
-    if (this.started) this.response.end(errorEvent(error));
+    if (this.started) this.response.end(this.writer.cut(error));
     else sendError(this.response, error);
+  }
+
+  private callsOf(choice: number): CallBook {
+    const known = this.calls.get(choice) ?? new CallBook(this.wishes.newCallId);
+    this.calls.set(choice, known);
+    return known;
   }
 
   private get writer(): ChunkWriter {

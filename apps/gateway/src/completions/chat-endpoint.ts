@@ -1,7 +1,7 @@
 // `POST /v1/chat/completions`.
 import { type Outcome, ok } from '#libs/base';
 import type { VersionSpec } from '#libs/contract';
-import type { ChatMessage, Constraint } from '#libs/engine';
+import type { ChatMessage, Constraint, ToolUse } from '#libs/engine';
 import { type ChatBody, chatFormat, parseChatBody, type RequestFault, textOf, type WireMessage } from '#libs/openai';
 import type { Asked, Endpoint } from './endpoint.js';
 import { logprobNeeds, type Need, samplingNeeds } from './needs.js';
@@ -19,9 +19,11 @@ export const chatEndpoint: Endpoint = {
   },
 };
 
-function askedOf(body: ChatBody): Asked {
+/** A checked body in the words of engines; the responses endpoint says what it was asked by such a body too. */
+export function askedOf(body: ChatBody): Asked {
   const last = body.messages.findLast((message) => message.role === 'user') ?? body.messages.at(-1);
   const constraint = constraintOf(body);
+  const tools = toolUseOf(body);
   const choices = body.n ?? 1;
   const topLogprobs = body.logprobs ? (body.top_logprobs ?? 0) : null;
   return {
@@ -40,6 +42,7 @@ function askedOf(body: ChatBody): Asked {
         ...(choices === 1 ? {} : { choices }),
         ...(topLogprobs === null ? {} : { topLogprobs }),
         ...(constraint === null ? {} : { constraint }),
+        ...(tools === null ? {} : { tools }),
         body: forwarded(body),
       },
     ],
@@ -53,8 +56,7 @@ function needsOf(body: ChatBody): Need[] {
     const lack = `the engine does not enforce "${body.response_format.type}"`;
     needs.push({ param: 'response_format', lack, met: (engine) => engine.constraints });
   }
-  // No engine calls tools yet: the day one does, this asks its capabilities like the others.
-  if (body.tools && body.tools.length > 0) needs.push({ param: 'tools', lack: 'the engine calls no tools', met: () => false });
+  if (body.tools?.length) needs.push({ param: 'tools', lack: 'the engine calls no tools', met: (engine) => engine.tools });
   return needs;
 }
 
@@ -65,13 +67,44 @@ function constraintOf(body: ChatBody): Constraint | null {
   return grammarOf(body);
 }
 
+/** Null: nothing may be called. */
+function toolUseOf({ tools, tool_choice, parallel_tool_calls }: ChatBody): ToolUse | null {
+  const choice = tool_choice ?? 'auto';
+  if (!tools?.length || choice === 'none') return null;
+  const allowed = typeof choice === 'object' && choice.type === 'allowed_tools' ? choice.allowed_tools : null;
+  const names = allowed?.tools.map((one) => one.function.name);
+  return {
+    tools: tools
+      .filter((tool) => !names || names.includes(tool.function.name))
+      .map(({ function: { name, description, parameters } }) => ({
+        name,
+        ...(description ? { description } : {}),
+        ...(parameters ? { parameters } : {}),
+      })),
+    choice: typeof choice === 'string' ? choice : choice.type === 'function' ? { name: choice.function.name } : choice.allowed_tools.mode,
+    parallel: parallel_tool_calls ?? true,
+  };
+}
+
 /** Messages as a version reads them: under its own system prompt. */
 export function messagesOf(wire: readonly WireMessage[], { systemPrompt }: VersionSpec): ChatMessage[] {
-  const messages = wire.map(({ role, content }): ChatMessage => ({ role, content: textOf(content) }));
+  const messages = wire.map(messageOf);
   if (systemPrompt === undefined) return messages;
   const [first, ...rest] = messages;
   // Templates know one system message: the version's words come first, the client's after them.
   return first?.role === 'system'
     ? [{ role: 'system', content: `${systemPrompt}\n\n${first.content}` }, ...rest]
     : [{ role: 'system', content: systemPrompt }, ...messages];
+}
+
+function messageOf({ role, content, name, tool_call_id, tool_calls }: WireMessage): ChatMessage {
+  return {
+    role,
+    content: textOf(content),
+    ...(name ? { name } : {}),
+    ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
+    ...(tool_calls?.length
+      ? { toolCalls: tool_calls.map(({ id, function: { name: called, arguments: given } }) => ({ id, name: called, arguments: given })) }
+      : {}),
+  };
 }

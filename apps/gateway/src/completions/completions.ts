@@ -69,17 +69,18 @@ export class Completions {
     admitted: Admitted,
     { response, requestId, gone }: Pick<Underway, 'response' | 'requestId' | 'gone'>,
   ): Promise<void> {
-    const { clock, pool, deadlines } = this.parts;
+    const { clock, pool, deadlines, rng } = this.parts;
     const { asked, assignment, wishes } = admitted;
     const assignedAt = clock.now();
     const startedAtMs = clock.monotonicMs();
     const answerWishes = {
-      format: endpoint.format,
+      format: asked.format ?? endpoint.format,
       head: { id: `${endpoint.idPrefix}-${requestId}`, createdS: Math.floor(assignedAt / 1000), model: asked.model },
       choices: asked.choices,
       logprobs: asked.logprobs,
       withUsage: asked.withUsage,
       uncertainty: wishes.uncertainty,
+      newCallId: () => `call_${Buffer.from(rng.bytes(12)).toString('hex')}`,
     };
     const answer = asked.stream ? new StreamedAnswer(response, answerWishes) : new WholeAnswer(response, answerWishes);
     const limits = deadlines.limits(wishes.timeoutMs, wishes.priority === 'live');

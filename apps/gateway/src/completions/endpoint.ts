@@ -18,6 +18,8 @@ export interface Asked {
   readonly logprobs: boolean;
   readonly needs: readonly Need[];
   readonly shape: PromptShape;
+  /** Where an answer repeats what was asked: in place of the endpoint's own. */
+  readonly format?: AnswerFormat;
   /** One for each prompt, for a version; answers are numbered through in their order. */
   requests(id: string, spec: VersionSpec): readonly GenerateRequest[];
 }

@@ -1,14 +1,11 @@
 // From the events of an upstream to tokens: choices told apart, what was not asked for kept back, and nothing called whole that is not.
 import { EngineError, type FinishReason, type TokenEvent, type TokenLogprobs } from '../engine.js';
-import { type Chunk, type ChunkChoice, type ChunkUsage, readChunk, type ToolCallDelta } from './chunk.js';
+import { type Chunk, type ChunkChoice, type ChunkUsage, readChunk } from './chunk.js';
 import type { EventReader } from './events.js';
 import { broken, faultOf, reportedFault } from './faults.js';
 import { type ListedToken, largestVocabulary, readLogprobs, uncertaintyOf } from './logprobs.js';
 import type { PreparedRequest } from './request-body.js';
 import type { UpstreamFacts } from './upstream-facts.js';
-
-/** A token event may carry pieces of tool calls, or text that the model thought and did not say; its own text is then empty. */
-export type HttpTokenEvent = TokenEvent & { readonly toolCalls?: readonly ToolCallDelta[]; readonly reasoning?: string };
 
 const finishReasons: Readonly<Record<string, FinishReason>> = {
   stop: 'stop',
@@ -33,7 +30,7 @@ export interface AnswerInput {
  * Tokens, a `finish` per choice, one `end`. Throws EngineError when the upstream reports an error, sends garbage, or stops before everything
  * that the probe saw it send: each choice's finish reason, the usage, the end mark.
  */
-export async function* readAnswer(events: EventReader, input: AnswerInput): AsyncGenerator<HttpTokenEvent, void, undefined> {
+export async function* readAnswer(events: EventReader, input: AnswerInput): AsyncGenerator<TokenEvent, void, undefined> {
   const { request, facts } = input;
   const finished = new Set<number>();
   let usage: ChunkUsage | null = null;
@@ -89,14 +86,14 @@ function chunkOf(kind: 'data' | 'error', data: string, secret: string | undefine
  * The tokens of one choice of one chunk. Their texts are the chunk's own text, cut at the listed tokens where these make it up exactly; where
  * they do not (held-back stop strings, reasoning, half characters) the first carries all of it.
  */
-function tokensOf(choice: ChunkChoice, { request, facts }: AnswerInput): HttpTokenEvent[] {
+function tokensOf(choice: ChunkChoice, { request, facts }: AnswerInput): TokenEvent[] {
   const listed = request.askedTop === null ? [] : readLogprobs(choice.logprobs, request.askedTop);
   const { text, toolCalls, index } = choice;
   if (listed.length === 0 && text === '' && choice.reasoning === '' && toolCalls.length === 0) return [];
   const texts = listed.map((token) => token.text);
   const exact = texts.join('') === text;
   const count = Math.max(1, listed.length);
-  return Array.from({ length: count }, (_, position): HttpTokenEvent => {
+  return Array.from({ length: count }, (_, position): TokenEvent => {
     const token = listed[position];
     const first = position === 0;
     return {

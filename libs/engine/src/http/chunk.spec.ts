@@ -25,7 +25,7 @@ describe('a chunk', () => {
     expect(choiceOf({ delta: { reasoning: 'hm', reasoning_content: null } })).toMatchObject({ text: '', reasoning: 'hm' });
   });
 
-  it('loses no piece of a tool call, in any form', () => {
+  it('loses no piece of a tool call, in any form, and takes an empty id for none', () => {
     const streamed = {
       tool_calls: [
         { index: 1, id: 'c1', type: 'function', function: { name: 'f', arguments: '' } },
@@ -37,7 +37,7 @@ describe('a chunk', () => {
       { index: 1, arguments: '{"a"' },
     ]);
     const single = { tool_calls: { index: 0, id: '', function: { name: 'f', arguments: { a: 1 } } } };
-    expect(choiceOf({ delta: single })?.toolCalls).toEqual([{ index: 0, id: '', name: 'f', arguments: '{"a":1}' }]);
+    expect(choiceOf({ delta: single })?.toolCalls).toEqual([{ index: 0, name: 'f', arguments: '{"a":1}' }]);
   });
 
   it('gives usage, and tells an unknown cache from an empty one', () => {

@@ -1,13 +1,6 @@
 // One event of a streamed answer, chat or completions, of any dialect: read by hand, for a schema library would cost more than the network.
+import type { ToolCallDelta } from '../engine.js';
 import { errorIn } from './faults.js';
-
-/** A piece of a tool call as OpenAI streams it: pieces with one `index` belong together, `arguments` are to be joined. */
-export interface ToolCallDelta {
-  readonly index: number;
-  readonly id?: string;
-  readonly name?: string;
-  readonly arguments?: string;
-}
 
 export interface ChunkChoice {
   readonly index: number;
@@ -103,7 +96,7 @@ function toolCallsOf(value: unknown): readonly ToolCallDelta[] {
     const { name, arguments: given } = called;
     return {
       index: isCount(call['index']) ? call['index'] : position,
-      ...(typeof call['id'] === 'string' ? { id: call['id'] } : {}),
+      ...(typeof call['id'] === 'string' && call['id'] !== '' ? { id: call['id'] } : {}),
       ...(typeof name === 'string' ? { name } : {}),
       ...(given === null || given === undefined ? {} : { arguments: typeof given === 'string' ? given : JSON.stringify(given) }),
     };

@@ -10,9 +10,10 @@ import {
   type EngineStats,
   type GenerateRequest,
   type InferenceEngine,
+  type TokenEvent,
   unknownLoad,
 } from '../engine.js';
-import { type HttpTokenEvent, readAnswer } from './answer.js';
+import { readAnswer } from './answer.js';
 import { explain, within } from './bounded.js';
 import { type Body, Connection, maxConnections, NotAStream } from './connection.js';
 import { mostChoices } from './dialect.js';
@@ -118,6 +119,7 @@ export class HttpEngine implements InferenceEngine {
       topLogprobs: top ?? 0,
       choices: mostChoices(facts?.dialect ?? 'openai'),
       constraints: true,
+      tools: true,
       penalties: true,
       scoring: false,
       // Asked on first use: until then nothing speaks against it.
@@ -139,7 +141,7 @@ export class HttpEngine implements InferenceEngine {
     return this.reader?.metrics ?? noMetrics;
   }
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<HttpTokenEvent, void, undefined> {
+  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<TokenEvent, void, undefined> {
     const { facts } = this;
     if (this.state !== 'ready' || facts === null) throw notLoaded(this.state);
     if (this.running >= maxConnections) throw new EngineError(full());

@@ -1,5 +1,5 @@
 // From a request through the port to the JSON that an upstream is sent. What the client wrote can set neither address, headers nor credential, nor anything that is ours.
-import { EngineError, type GenerateRequest } from '../engine.js';
+import { type ChatMessage, EngineError, type GenerateRequest } from '../engine.js';
 import { constraintFields, mostChoices, samplingFields } from './dialect.js';
 import { faultOf } from './faults.js';
 import type { UpstreamFacts } from './upstream-facts.js';
@@ -75,7 +75,7 @@ export function prepareRequest(
     body: JSON.stringify({
       ...fieldsOf(request.body),
       model,
-      ...(chat ? { messages: prompt.messages } : { prompt: prompt.kind === 'text' ? prompt.text : prompt.tokens }),
+      ...(chat ? { messages: prompt.messages.map(wireMessage) } : { prompt: prompt.kind === 'text' ? prompt.text : prompt.tokens }),
       ...samplingFields(sampling, facts.dialect, chat ? facts.maxTokensField : 'max_tokens'),
       ...enforced,
       ...(choices === 1 ? {} : { n: choices }),
@@ -87,6 +87,18 @@ export function prepareRequest(
     askedTop,
     clientTop: topLogprobs ?? null,
     bounds: askedTop !== null && (facts.rawLogprobs || sampling.temperature === 1),
+  };
+}
+
+function wireMessage({ role, content, name, toolCalls, toolCallId }: ChatMessage): Record<string, unknown> {
+  const calls = toolCalls?.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } }));
+  return {
+    role,
+    // A turn that only called has no text: servers tell that from a text that is empty.
+    content: calls && content === '' ? null : content,
+    ...(name === undefined ? {} : { name }),
+    ...(calls ? { tool_calls: calls } : {}),
+    ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }),
   };
 }
 

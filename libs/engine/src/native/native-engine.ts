@@ -165,6 +165,7 @@ export class NativeEngine implements InferenceEngine {
       topLogprobs: mostTopLogprobs,
       choices: Math.min(mostChoices, this.options.spec.parallel),
       constraints: own,
+      tools: false,
       penalties: true,
       scoring: true,
       embeddings: loaded?.embeddings ?? own,
