@@ -13,6 +13,8 @@ export * from './json.js';
 export * from './message-content.js';
 export * from './models.js';
 export * from './response-format.js';
+export { responseFormatOf } from './responses/format.js';
+export { chatOfResponse, parseResponseBody, type ResponseBody } from './responses/request.js';
 export * from './score-request.js';
 export * from './tool-calls.js';
 export * from './tools.js';

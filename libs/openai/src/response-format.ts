@@ -15,21 +15,21 @@ const schema = z.record(z.string(), z.unknown()).superRefine((value, context) =>
   }
 });
 
+/** A schema with its name, as chat completions spell it inside `json_schema`, and responses beside `type`. */
+export const answerSchema = {
+  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores and dashes'),
+  description: z.string().max(4_096).nullish(),
+  schema,
+  /** Either way the answer is constrained: OpenAI's "best effort" has no meaning for a grammar. */
+  strict: z.boolean().nullish(),
+} as const;
+
 export const responseFormat = z.discriminatedUnion(
   'type',
   [
     z.strictObject({ type: z.literal('text') }),
     z.strictObject({ type: z.literal('json_object') }),
-    z.strictObject({
-      type: z.literal('json_schema'),
-      json_schema: z.strictObject({
-        name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, underscores and dashes'),
-        description: z.string().max(4_096).nullish(),
-        schema,
-        /** Either way the answer is constrained: OpenAI's "best effort" has no meaning for a grammar. */
-        strict: z.boolean().nullish(),
-      }),
-    }),
+    z.strictObject({ type: z.literal('json_schema'), json_schema: z.strictObject(answerSchema) }),
   ],
   { error: 'must be "text", "json_object" or "json_schema"' },
 );

@@ -4,6 +4,7 @@ import type { Clock, Ids } from '#libs/base';
 import { modelList, openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
 import type { EmbeddingsEndpoint } from '../embeddings/embeddings.js';
+import { responsesEndpoint } from '../responses/responses-endpoint.js';
 import type { RoutingFeed } from '../routing/feed.js';
 import type { Scoring } from '../scoring/scoring.js';
 import { sendError } from './answer.js';
@@ -38,6 +39,7 @@ export class HotPath {
     this.posts = Object.assign(Object.create(null) as Record<string, Post>, {
       '/v1/chat/completions': completions.handle.bind(completions, chatEndpoint),
       '/v1/completions': completions.handle.bind(completions, textEndpoint),
+      '/v1/responses': completions.handle.bind(completions, responsesEndpoint),
       '/v1/embeddings': embeddings.handle.bind(embeddings),
       '/v1/score': scoring.handle.bind(scoring),
     } satisfies Record<string, Post>);
