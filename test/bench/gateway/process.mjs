@@ -21,7 +21,7 @@ export function bind(pid, where) {
 
 export class Child {
   /** `script` is an absolute path. Its output is shown only when it ends badly. */
-  constructor(script, { where = null, env = {}, execArgv = [], args = [], name = script.split('/').at(-1) } = {}) {
+  constructor(script, { where = null, env = {}, execArgv = [], args = [], name = script.split('/').at(-1), quiet = false } = {}) {
     this.name = name;
     this.said = '';
     this.asked = new Map();
@@ -42,7 +42,7 @@ export class Child {
     });
     this.ended = new Promise((done) => this.child.on('exit', (code, signal) => done(signal ?? code)));
     this.ended.then((how) => {
-      if (!this.ending) console.error(`${name} ended with ${how}\n${this.said.slice(-2_000)}`);
+      if (!this.ending && !quiet) console.error(`${name} ended with ${how}\n${this.said.slice(-2_000)}`);
       for (const { failed } of this.asked.values()) failed(new Error(`${name} ended with ${how}`));
       this.asked.clear();
     });

@@ -22,7 +22,7 @@ export const overloadRow = {
     return await withScene({ prepare, upstream: { slots, serviceMs } }, async ({ port, path, headers, upstream, gateway }) => {
       const request = (own) => encode({ path, headers: { ...headers, ...own }, body: chat({ model: 'busy' }) }).toString('base64');
       return await withGenerator(async (generator) => {
-        const load = { port, skipMs: 1_000, forMs: quick ? 3_000 : 11_000 };
+        const load = { ports: [port], skipMs: 1_000, forMs: quick ? 3_000 : 11_000 };
         // What this upstream gives through this gateway when clients ask for just as much: timers of 50 ms are never quite 50 ms.
         const bytes = request({ 'x-serin-timeout-ms': String(deadlineMs) });
         const closed = {

@@ -8,10 +8,10 @@ const here = join(import.meta.dirname, '..');
 
 /**
  * Runs `work` with a stage, one gateway and one upstream, and takes all of it down again.
- * @param {{prepare: (scene: object) => Promise<number>, upstream?: object, env?: object, profile?: boolean}} wanted
+ * @param {{prepare: (scene: object) => Promise<number>, upstream?: object, env?: object, execArgv?: string[]}} wanted
  *   `prepare` registers models and resolves to the routing generation that has them all.
  */
-export async function withScene({ prepare, upstream: settings = {}, env = {}, profile = false }, work) {
+export async function withScene({ prepare, upstream: settings = {}, env = {}, execArgv = [] }, work) {
   const upstream = new Child(join(here, 'mock/upstream.mjs'), { where: cores.rest });
   let stage = null;
   try {
@@ -26,7 +26,7 @@ export async function withScene({ prepare, upstream: settings = {}, env = {}, pr
       path: '/v1/chat/completions',
     };
     const generation = await prepare(scene);
-    scene.gateway = await new GatewayProcess(stage, { where: cores.proxy, env, profile }).start();
+    scene.gateway = await new GatewayProcess(stage, { where: cores.proxy, env, execArgv }).start();
     await scene.gateway.ready(generation);
     scene.port = scene.gateway.port;
     return await work(scene);

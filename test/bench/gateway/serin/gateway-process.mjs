@@ -11,8 +11,8 @@ const readyLimitMs = 90_000;
 
 export class GatewayProcess {
   /** `profile`: writes a CPU profile into `<stage>/<name>` when it ends. */
-  constructor(stage, { name = 'gateway', where = null, env = {}, profile = false } = {}) {
-    Object.assign(this, { stage, name, where, env, profile, dataDir: join(stage.dir, name), child: null, port: null });
+  constructor(stage, { name = 'gateway', where = null, env = {}, execArgv = [], profile = false } = {}) {
+    Object.assign(this, { stage, name, where, env, execArgv, profile, dataDir: join(stage.dir, name), child: null, port: null });
     stage.closers.push(async () => await this.end());
   }
 
@@ -26,7 +26,7 @@ export class GatewayProcess {
     this.child = new Child(script, {
       name: this.name,
       where: this.where,
-      execArgv: this.profile ? ['--cpu-prof', `--cpu-prof-dir=${this.dataDir}`, '--cpu-prof-interval=500'] : [],
+      execArgv: this.profile ? ['--cpu-prof', `--cpu-prof-dir=${this.dataDir}`, '--cpu-prof-interval=500'] : this.execArgv,
       env: {
         DATABASE_URL: this.stage.postgres.url,
         SERIN_GATEWAY_PORT: String(this.port),
