@@ -9,6 +9,7 @@ import { LoopMeter } from './loop-meter.js';
 import type { LoopRequest, RunningRequest } from './loop-request.js';
 import { generationRequest, type LoopReports, scoreRequest } from './make-requests.js';
 import type { OpenModel } from './open-model.js';
+import { prefillPauseMs } from './prefill-pause.js';
 import { PrefixCache, type PrefixPlan } from './prefix/prefix-cache.js';
 import type { EndOfRequest, FromChild, GenerateMessage, LoopStats, TokenTuple } from './protocol.js';
 import { type PlannedPart, planStep, type StepLimits } from './step-plan.js';
@@ -24,9 +25,9 @@ export interface LoopParts {
   readonly maxQueuedTokens: number;
 }
 
-/** What running answers are made to wait at most for one piece of another's prompt. */
-const prefillMs = 50;
 const leastPrefillTokens = 32;
+/** Of the event loop, each some microseconds, in which an idle loop waits for more of what has just begun to arrive. */
+const mostTurns = 16;
 
 /** Runs until `stop`. */
 export class DecodeLoop {
@@ -162,7 +163,8 @@ export class DecodeLoop {
       for (let work = this.exclusive.shift(); work; work = this.exclusive.shift()) await work();
       this.admit();
       this.rewind();
-      const parts = planStep(this.lanes, this.limits());
+      const { lanes } = this;
+      const parts = planStep(lanes, this.limits(lanes));
       if (parts.length > 0) {
         await this.step(parts);
         continue;
@@ -173,6 +175,15 @@ export class DecodeLoop {
         this.wake = done;
       });
       this.wake = null;
+      await this.gather();
+    }
+  }
+
+  /** Requests that came together are told one by one: the first batch is for all of them, or the first of them would set the pace of the rest. */
+  private async gather(): Promise<void> {
+    for (let turns = 0, known = -1; turns < mostTurns && this.queue.size > known; turns += 1) {
+      known = this.queue.size;
+      await turn();
     }
   }
 
@@ -251,10 +262,11 @@ export class DecodeLoop {
     return this.running.flatMap((one) => (one.cancelled ? [] : one.lanes));
   }
 
-  /** While answers are written, a prompt takes as many tokens of a batch as cost about `prefillMs`. */
-  private limits(): StepLimits {
+  /** While answers are written, prompts take as many tokens of a batch as the readers' pause allows at the measured speed. */
+  private limits(lanes: readonly Lane[]): StepLimits {
     const { batchSize, maxRows } = this.parts.model.decoder;
-    const affordable = Math.round((this.speed.prefillTokensPerS * prefillMs) / 1000);
+    const opening = lanes.filter((lane) => lane.opening).length;
+    const affordable = Math.round((this.speed.prefillTokensPerS * prefillPauseMs(opening)) / 1000);
     return { batchSize, maxRows, prefillTokens: Math.min(batchSize, Math.max(leastPrefillTokens, affordable)) };
   }
 
@@ -274,9 +286,7 @@ export class DecodeLoop {
     this.measureStep(parts, this.parts.nowMs() - beganMs);
     this.takeRows(parts);
     // Messages that came meanwhile: requests that join, cancellations, heartbeats.
-    await new Promise<void>((done) => {
-      setImmediate(done);
-    });
+    await turn();
   }
 
   private takeRows(parts: readonly PlannedPart[]): void {
@@ -352,4 +362,11 @@ export class DecodeLoop {
 
 function outputOf(lanes: readonly Lane[]): number {
   return lanes.reduce((sum, lane) => sum + (lane instanceof GenerationLane ? lane.outputTokens : 0), 0);
+}
+
+/** Lets everything that has arrived be heard. */
+async function turn(): Promise<void> {
+  await new Promise<void>((done) => {
+    setImmediate(done);
+  });
 }

@@ -61,6 +61,10 @@ export class GenerationLane implements Lane {
     return this.next !== null;
   }
 
+  get opening(): boolean {
+    return this.outputTokens === 0 && !this.done;
+  }
+
   want(room: number, rows: number): Want | null {
     if (this.done || rows === 0 || room === 0) return null;
     if (this.next !== null) return { position: this.position, tokens: Int32Array.of(this.next), rows: 'last' };

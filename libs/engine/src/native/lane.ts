@@ -18,6 +18,8 @@ export interface Lane {
   readonly done: boolean;
   /** True while an answer is being written: such lanes get their token into every batch, whatever waits. */
   readonly urgent: boolean;
+  /** True while an answer has no token yet: somebody waits for its first. */
+  readonly opening: boolean;
   /** At most `room` tokens and `rows` wanted positions. Null: nothing fits now, or nothing is left. */
   want(room: number, rows: number): Want | null;
   /** The tokens of the last want are in the cache. Comes before their rows. */

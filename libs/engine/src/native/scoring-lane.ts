@@ -34,6 +34,7 @@ export class ScoringLane implements Lane {
   readonly id: number;
   readonly slot: number;
   readonly urgent = false;
+  readonly opening = false;
   done = false;
   private readonly finished: SequenceScore[] = [];
   private scores: TokenScore[] = [];

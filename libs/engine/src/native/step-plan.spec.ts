@@ -9,6 +9,7 @@ function lane(slot: number, left: number, { urgent = false, all = false } = {}):
     id: slot,
     slot,
     urgent,
+    opening: !urgent,
     done: false,
     want: (room: number, rows: number): Want | null => {
       const count = Math.min(left, room, all ? rows : Number.POSITIVE_INFINITY);
