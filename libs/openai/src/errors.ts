@@ -11,6 +11,7 @@ export interface OpenAiError {
 }
 
 const table = {
+  invalid_http: [400, 'invalid_request_error'],
   invalid_json: [400, 'invalid_request_error'],
   invalid_value: [400, 'invalid_request_error'],
   unknown_parameter: [400, 'invalid_request_error'],
@@ -23,13 +24,16 @@ const table = {
   version_not_found: [404, 'invalid_request_error'],
   unknown_url: [404, 'invalid_request_error'],
   method_not_allowed: [405, 'invalid_request_error'],
+  request_timeout: [408, 'invalid_request_error'],
   body_too_large: [413, 'invalid_request_error'],
   unsupported_media_type: [415, 'invalid_request_error'],
+  headers_too_large: [431, 'invalid_request_error'],
   overloaded: [429, 'rate_limit_error'],
   internal_error: [500, 'server_error'],
   engine_failed: [502, 'server_error'],
   not_ready: [503, 'server_error'],
   model_not_ready: [503, 'server_error'],
+  shutting_down: [503, 'server_error'],
   timeout: [504, 'server_error'],
 } as const satisfies Record<string, readonly [number, OpenAiError['type']]>;
 
