@@ -2,6 +2,7 @@
 import type { DeviceReading, HostMemory } from '#libs/engine';
 import type { EngineReport } from '#libs/storage';
 import type { EngineFigures } from './engines/pool.js';
+import type { RequestFigures } from './observe/request-book.js';
 
 export interface StateOfGateway {
   readonly ready: boolean;
@@ -14,6 +15,8 @@ export interface StateOfGateway {
     readonly hints: 'listen' | 'poll';
     readonly droppedWindows: number;
     readonly inFlight: number;
+    /** How requests ended since the start, by version. */
+    readonly requests: RequestFigures;
     readonly engines: Readonly<Record<string, EngineReport>>;
     /** Queue, occupancy, cache and speed of each engine, by version id. */
     readonly figures: Readonly<Record<string, EngineFigures>>;

@@ -1,6 +1,6 @@
 // Starts one gateway: snapshot, engines, windows, heartbeat and the server; and takes them down without losing a request.
 import 'reflect-metadata';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
@@ -14,10 +14,13 @@ import { HotPath } from './completions/hot-path.js';
 import { DatabaseLink } from './database-link.js';
 import { EmbeddingsEndpoint } from './embeddings/embeddings.js';
 import { type EngineFactory, EnginePool, engineFactory } from './engines/pool.js';
+import { frontServer, type ServerLimits, usualServerLimits } from './front-server.js';
 import { GatewayModule } from './gateway.module.js';
 import { GatewayState, type StateOfGateway } from './gateway-state.js';
 import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
+import { RequestBook } from './observe/request-book.js';
+import { Patience, type PatienceSettings, usualPatience } from './relay/patience.js';
 import { RoutingFeed } from './routing/feed.js';
 import { snapshotFile } from './routing/snapshot.js';
 import { ExchangeFiles } from './scoring/exchange-file.js';
@@ -40,6 +43,8 @@ export interface GatewayOptions {
   readonly ids?: Ids;
   readonly factory?: EngineFactory;
   readonly deadlines?: DeadlineSettings;
+  readonly patience?: Partial<PatienceSettings>;
+  readonly server?: Partial<ServerLimits>;
 }
 
 export interface RunningGateway {
@@ -48,10 +53,8 @@ export interface RunningGateway {
 }
 
 const databaseSilenceMs = 5_000;
-const drainLimitMs = 25_000;
-const headersLimitMs = 15_000;
-const requestLimitMs = 60_000;
-const maxHeaderBytes = 32_768;
+/** For the last words of what is cut. */
+const cutMs = 2_000;
 
 /** Listens when it resolves. Postgres may be away: it then serves by its disk snapshot, or answers 503 until it has one. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
@@ -93,11 +96,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
   wake.now = () => reporter.wake();
   const deadlines = new Deadlines(clock, options.deadlines);
-  const completions = new Completions({ feed, pool, recorder, deadlines, clock, rng, log });
+  const patience = new Patience({ ...usualPatience, ...options.patience });
+  const book = new RequestBook();
+  const completions = new Completions({ feed, pool, recorder, book, deadlines, patience, clock, rng, log });
   const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, clock });
   const files = new ExchangeFiles(join(options.dataDir, 'gateway', 'exchange'), { clock, ids });
   const scoring = new Scoring({ feed, pool, deadlines, clock, files });
-  const hot = new HotPath({ feed, completions, embeddings, scoring, clock, ids, log });
+  const hot = new HotPath({ feed, completions, embeddings, scoring, book, patience, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
     async (): Promise<StateOfGateway> => ({
@@ -111,6 +116,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         hints: feed.deaf ? 'poll' : 'listen',
         droppedWindows: recorder.droppedWindows,
         inFlight: hot.inFlight,
+        requests: book.read(),
         engines: pool.report(),
         figures: pool.figures(),
         machine: { memory: await readHostMemory(), gpus: devices.current(), gpuReason: devices.reason },
@@ -120,7 +126,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   devices.start();
   await feed.start();
-  const app = await createApp(state, hot);
+  const limits = { ...usualServerLimits, ...options.server };
+  const app = await createApp(state, hot, limits);
   try {
     await app.listen(options.port, options.host);
   } catch (error) {
@@ -138,11 +145,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   const close = async (): Promise<void> => {
     draining = true;
-    const giveUpAtMs = clock.monotonicMs() + drainLimitMs;
+    hot.drain();
     const server = app.getHttpServer() as Server;
     server.close();
     server.closeIdleConnections();
-    while (hot.inFlight > 0 && clock.monotonicMs() < giveUpAtMs) await clock.sleep(20);
+    await drained(hot, limits.drainMs, clock);
+    // What still runs is told so; nothing of it looks like a whole answer.
+    completions.stop();
+    await drained(hot, cutMs, clock);
     await feed.close();
     await recorder.close();
     await reporter.close();
@@ -162,15 +172,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   };
 }
 
-async function createApp(state: GatewayState, hot: HotPath): Promise<NestFastifyApplication> {
+async function drained(hot: HotPath, limitMs: number, clock: Clock): Promise<void> {
+  const giveUpAtMs = clock.monotonicMs() + limitMs;
+  while (hot.inFlight > 0 && clock.monotonicMs() < giveUpAtMs) await clock.sleep(20);
+}
+
+async function createApp(state: GatewayState, hot: HotPath, limits: ServerLimits): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
-    serverFactory: (handler: Parameters<typeof createServer>[1] & object) =>
-      createServer(
-        { headersTimeout: headersLimitMs, requestTimeout: requestLimitMs, maxHeaderSize: maxHeaderBytes, keepAliveTimeout: 65_000 },
-        (request, response) => {
-          if (!hot.take(request, response)) handler(request, response);
-        },
-      ),
+    serverFactory: (handler: Parameters<typeof frontServer>[1]) => frontServer(hot, handler, limits),
   });
   return await NestFactory.create<NestFastifyApplication>(GatewayModule.with(state), adapter, { logger: false, abortOnError: false });
 }

@@ -1,6 +1,7 @@
 // Everything that can be wrong with a generating request is found here, before any engine is asked: who, what, which version, as which unit.
 import type { IncomingMessage } from 'node:http';
-import type { Rng } from '#libs/base';
+import type { Clock, Rng } from '#libs/base';
+import type { ScannedBody } from '#libs/openai';
 import type { EnginePool } from '../engines/pool.js';
 import { promptClassOf } from '../routing/prompt-class.js';
 import type { Snapshot } from '../routing/snapshot.js';
@@ -13,6 +14,9 @@ import { readWishes, type Wishes } from './wishes.js';
 /** A request that may be served. */
 export interface Admitted extends Placement {
   readonly asked: Asked;
+  readonly body: ScannedBody;
+  /** When the body was here, on the monotonic clock. */
+  readonly readAtMs: number;
   readonly wishes: Wishes;
   readonly tenant: string;
   readonly promptClass: string;
@@ -21,12 +25,12 @@ export interface Admitted extends Placement {
 export async function admit(
   request: IncomingMessage,
   endpoint: Endpoint,
-  { snapshot, pool, rng, now }: { snapshot: Snapshot | null; pool: EnginePool; rng: Rng; now: number },
+  { snapshot, pool, rng, clock }: { snapshot: Snapshot | null; pool: EnginePool; rng: Rng; clock: Clock },
 ): Promise<Checked<Admitted>> {
-  const read = await readRequest(request, snapshot, now);
+  const read = await readRequest(request, snapshot, clock);
   if (!read.ok) return read;
-  const { key, tenant, json } = read.value;
-  const parsed = endpoint.parse(json);
+  const { key, tenant, body, readAtMs, json } = read.value;
+  const parsed = endpoint.parse(json());
   if (!parsed.ok) return refuse(parsed.fault.error);
   const asked = parsed.value;
   const wishes = readWishes(request, key, 'live');
@@ -34,5 +38,13 @@ export async function admit(
   const { unit, pin, promptClass } = wishes.value;
   const placed = place({ snapshot: read.value.snapshot, pool, rng }, { model: asked.model, unit, pin, needs: asked.needs });
   if (!placed.ok) return placed;
-  return good({ ...placed.value, asked, wishes: wishes.value, tenant, promptClass: promptClass ?? promptClassOf(asked.shape) });
+  return good({
+    ...placed.value,
+    asked,
+    body,
+    readAtMs,
+    wishes: wishes.value,
+    tenant,
+    promptClass: promptClass ?? promptClassOf(asked.shape),
+  });
 }

@@ -1,25 +1,22 @@
-// How an answer leaves: whole, or as server-sent events that begin with the first token. Until it began, another version may still answer.
-import type { ServerResponse } from 'node:http';
+// How the answer of an engine that speaks in tokens is written: whole, or as server-sent events that begin with the first token.
 import type { TokenEvent } from '#libs/engine';
 import {
   type AnswerFormat,
   type AnswerHead,
   CallBook,
   type ChunkWriter,
-  errorBody,
   type FinishReason,
   type OpenAiError,
   type ToldStep,
   type UsageCounts,
 } from '#libs/openai';
+import type { Client } from '../relay/client.js';
 import { UncertaintyStrip } from './uncertainty-strip.js';
 
 export type Token = Extract<TokenEvent, { type: 'token' }>;
 
 /** Takes an answer piece by piece. */
 export interface Answer {
-  /** True once the client has seen a byte of it. */
-  readonly begun: boolean;
   /** Before each try: which version answers. Forgets what an earlier one left. */
   start(version: Pick<AnswerHead, 'version' | 'fingerprint'>): void;
   /** Waits while the client does not read. */
@@ -42,24 +39,6 @@ export interface AnswerWishes {
   readonly newCallId: () => string;
 }
 
-/** Sends an error as the whole answer. */
-export function sendError(response: ServerResponse, error: OpenAiError, close = false): void {
-  if (response.headersSent || response.destroyed) return;
-  response.writeHead(error.status, {
-    'content-type': 'application/json; charset=utf-8',
-    ...(error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) }),
-    ...(close ? { connection: 'close' } : {}),
-  });
-  response.end(errorBody(error));
-}
-
-export function sendJson(response: ServerResponse, text: string): void {
-  if (response.destroyed) return;
-  const body = Buffer.from(text, 'utf8');
-  response.writeHead(200, { 'content-type': 'application/json; charset=utf-8', 'content-length': body.length });
-  response.end(body);
-}
-
 interface Collected {
   readonly pieces: string[];
   readonly reasoning: string[];
@@ -69,13 +48,12 @@ interface Collected {
 }
 
 export class WholeAnswer implements Answer {
-  readonly begun = false;
   private head: AnswerHead;
   private choices: Collected[] = [];
   private strip: UncertaintyStrip | null = null;
 
   constructor(
-    private readonly response: ServerResponse,
+    private readonly client: Client,
     private readonly wishes: AnswerWishes,
   ) {
     this.head = { ...wishes.head, version: '', fingerprint: '' };
@@ -116,32 +94,31 @@ export class WholeAnswer implements Answer {
       finishReason,
       steps: this.wishes.logprobs ? steps : null,
     }));
-    sendJson(this.response, this.wishes.format.whole(this.head, choices, usage, this.strip?.tell() ?? null));
+    const body = Buffer.from(this.wishes.format.whole(this.head, choices, usage, this.strip?.tell() ?? null), 'utf8');
+    this.client.begin('whole', body.length);
+    this.client.write(body);
+    this.client.end();
   }
 
   cut(error: OpenAiError): void {
-    sendError(this.response, error);
+    this.client.fail(error);
   }
 }
 
 export class StreamedAnswer implements Answer {
   private chunks: ChunkWriter | null = null;
   private strip: UncertaintyStrip | null = null;
-  private started = false;
   private readonly opened = new Set<number>();
   private readonly calls = new Map<number, CallBook>();
 
   constructor(
-    private readonly response: ServerResponse,
+    private readonly client: Client,
     private readonly wishes: AnswerWishes,
   ) {}
 
-  get begun(): boolean {
-    return this.started;
-  }
-
   start(version: Pick<AnswerHead, 'version' | 'fingerprint'>): void {
     const { format, head, withUsage, uncertainty, choices } = this.wishes;
+    this.client.begin('stream', null);
     this.chunks = format.chunks({ ...head, ...version }, withUsage);
     this.strip = uncertainty ? new UncertaintyStrip(choices) : null;
   }
@@ -151,31 +128,22 @@ export class StreamedAnswer implements Answer {
     const step = this.wishes.logprobs ? (logprobs ?? null) : null;
     const calls = toolCalls ? this.callsOf(choice).take(toolCalls) : [];
     if (text === '' && step === null && reasoning === '' && calls.length === 0) return;
-    const { response } = this;
     const opening = this.opening(choice);
-    if (response.write(opening + this.writer.piece(choice, { text, step, reasoning, calls })) || response.destroyed) return;
-    await new Promise<void>((done) => {
-      const go = (): void => {
-        response.off('drain', go);
-        response.off('close', go);
-        done();
-      };
-      response.once('drain', go);
-      response.once('close', go);
-    });
+    if (this.write(opening + this.writer.piece(choice, { text, step, reasoning, calls }))) return;
+    await new Promise<void>((done) => this.client.whenDrained(done));
   }
 
   finish(choice: number, reason: FinishReason): void {
-    this.response.write(this.opening(choice) + this.writer.finish(choice, reason));
+    this.write(this.opening(choice) + this.writer.finish(choice, reason));
   }
 
   end(usage: UsageCounts): void {
-    this.response.end(this.writer.end(usage, this.strip?.tell() ?? null));
+    this.write(this.writer.end(usage, this.strip?.tell() ?? null));
+    this.client.end();
   }
 
   cut(error: OpenAiError): void {
-    if (this.started) this.response.end(this.writer.cut(error));
-    else sendError(this.response, error);
+    this.client.fail(error, this.chunks?.cut(error));
   }
 
   private callsOf(choice: number): CallBook {
@@ -189,16 +157,12 @@ export class StreamedAnswer implements Answer {
     return this.chunks;
   }
 
-  /** The head of the stream before its first byte, the beginning of a choice before its first piece, nothing after. */
+  private write(events: string): boolean {
+    return this.client.write(Buffer.from(events, 'utf8'));
+  }
+
+  /** The beginning of a choice before its first piece, nothing after. */
   private opening(choice: number): string {
-    if (!this.started) {
-      this.started = true;
-      this.response.writeHead(200, {
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-cache',
-        'x-accel-buffering': 'no',
-      });
-    }
     if (this.opened.has(choice)) return '';
     this.opened.add(choice);
     return this.writer.open(choice);

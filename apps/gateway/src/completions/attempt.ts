@@ -3,17 +3,25 @@
 import type { RequestOutcome } from '#libs/analysis';
 import type { Clock } from '#libs/base';
 import { EngineError, type EngineFault, type GenerateRequest, type InferenceEngine, type Usage } from '#libs/engine';
+import type { EndState } from '../observe/end-state.js';
+import type { Client } from '../relay/client.js';
 import type { Answer } from './answer.js';
 import type { Deadlines, Limits } from './deadlines.js';
+import { failureOf } from './failure.js';
 import { generateAll } from './fan-out.js';
 import { type Measured, Measurement } from './measurement.js';
 
 /** What a try left behind. */
 export interface Attempt extends Measured {
+  /** In which the request is if nobody tries again. */
+  readonly state: EndState;
   readonly outcome: RequestOutcome | 'refused';
   readonly fault: EngineFault | null;
   readonly usage: Usage | null;
   readonly queueWaitMs: number | null;
+  /** When it was the version's turn, and when that had said its last: what lies outside is the gateway's own time. Monotonic. */
+  readonly turnAtMs: number;
+  readonly overAtMs: number;
 }
 
 export interface AttemptInput {
@@ -23,70 +31,54 @@ export interface AttemptInput {
   /** Answers over all requests. */
   readonly choices: number;
   readonly answer: Answer;
+  readonly client: Client;
   readonly deadlines: Deadlines;
   readonly limits: Limits;
-  /** Aborts when the client is gone. */
-  readonly gone: AbortSignal;
   readonly clock: Clock;
   readonly startedAtMs: number;
 }
 
-/** Never rejects for what engines and clients do; each ending is an outcome. */
+/** Never rejects for what engines and clients do; each ending is a state. */
 export async function attempt(input: AttemptInput): Promise<Attempt> {
-  const { engine, requests, answer, gone, clock } = input;
+  const { engine, requests, answer, client, clock } = input;
   const abort = new AbortController();
-  const leave = (): void => abort.abort();
-  if (gone.aborted) abort.abort();
-  gone.addEventListener('abort', leave, { once: true });
-  const watch = input.deadlines.watch(abort, input.limits);
+  client.whenLeft(() => abort.abort());
+  const watch = input.deadlines.watch(input.limits, () => abort.abort());
   const measurement = new Measurement(input.startedAtMs);
-  const left = (outcome: Attempt['outcome'], rest: Partial<Attempt>): Attempt => ({
-    outcome,
-    fault: null,
+  const turnAtMs = clock.monotonicMs();
+  const failed = (fault: EngineFault): Attempt => ({
     usage: null,
     queueWaitMs: null,
+    turnAtMs,
+    overAtMs: clock.monotonicMs(),
     ...measurement.read(),
-    ...rest,
+    ...failureOf({ fault, left: client.left, expired: watch.expired, begun: client.begun, reached: true }),
   });
   try {
     for await (const event of generateAll(engine, requests, abort.signal)) {
-      watch.token();
       if (event.type === 'token') {
         measurement.token(event, clock.monotonicMs());
+        // While the client does not read, the version owes no token.
+        watch.pause();
         await answer.token(event);
+        watch.token();
       } else if (event.type === 'finish') {
+        watch.token();
         measurement.finish(event.choice, event.finishReason);
         answer.finish(event.choice, event.finishReason);
       } else if (measurement.finished === input.choices) {
+        const overAtMs = clock.monotonicMs();
         answer.end(event.usage);
-        return left('ok', { usage: event.usage, queueWaitMs: event.queueWaitMs });
+        const { usage, queueWaitMs } = event;
+        return { state: 'ok', outcome: 'ok', fault: null, ...measurement.read(), usage, queueWaitMs, turnAtMs, overAtMs };
       } else break;
     }
-    const fault: EngineFault = { code: 'engine.crashed', message: 'the engine stopped in the middle of its answer', retryable: true };
-    return left('error', { fault });
+    return failed({ code: 'engine.crashed', message: 'the engine stopped in the middle of its answer', retryable: true });
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    const { fault } = error;
-    if (gone.aborted) return left('clientGone', { fault });
-    if (watch.expired || fault.code === 'engine.timeout') {
-      return left('timeout', { fault: { code: 'engine.timeout', message: 'the version did not answer in time', retryable: true } });
-    }
-    return left(outcomeOf(fault), { fault });
+    return failed(error.fault);
   } finally {
     watch.done();
-    gone.removeEventListener('abort', leave);
-  }
-}
-
-/** Whose failure it is: `shed` is load, `refused` is the request's own fault; neither is held against the version. */
-function outcomeOf(fault: EngineFault): Attempt['outcome'] {
-  switch (fault.code) {
-    case 'engine.overloaded':
-      return 'shed';
-    case 'engine.bad-request':
-    case 'engine.context-overflow':
-      return 'refused';
-    default:
-      return 'error';
+    client.whenLeft(null);
   }
 }

@@ -11,6 +11,15 @@ export type Authorised = { readonly key: KnownKey; readonly keyId: string } | { 
 const longestKey = 256;
 const keyIdLength = 16;
 
+interface Hashed {
+  readonly hash: string;
+  readonly keyId: string;
+}
+
+/** Hashes of headers that named a known key, for hashing costs as much as all the routing. Strangers cannot fill it, nor push anybody out. */
+const hashed = new Map<string, Hashed>();
+const mostHashed = 1_024;
+
 /** 401 only with a key set at hand; without one nobody can be told apart, so the answer is 503 and clients come back. */
 export function authorise(request: IncomingMessage, snapshot: Snapshot | null, now: number, needs: Scope): Authorised {
   if (!snapshot) {
@@ -19,18 +28,30 @@ export function authorise(request: IncomingMessage, snapshot: Snapshot | null, n
     };
   }
   const header = request.headers.authorization ?? '';
-  const text = /^Bearer (\S+)$/i.exec(header)?.[1];
-  if (!text || text.length > longestKey) {
+  const before = hashed.get(header);
+  const who = before ?? hashOf(header);
+  if (!who) {
     return { error: openAiError('invalid_api_key', 'No API key was given. Send it as "Authorization: Bearer sk-serin-...".') };
   }
-  // Looked up by hash: how long it takes tells nothing about stored keys.
-  const hash = createHash('sha256').update(text).digest('hex');
-  const key = snapshot.keys[hash];
+  // Looked up by hash: how long it takes tells nothing about stored keys. A revoked key is not in the set, whatever is remembered of its header.
+  const key = snapshot.keys[who.hash];
   if (!key || (key.expiresAt !== null && key.expiresAt <= now)) {
+    hashed.delete(header);
     return { error: openAiError('invalid_api_key', 'The API key is unknown, revoked or expired. Ask for a new one.') };
   }
+  if (!before) {
+    if (hashed.size >= mostHashed) hashed.clear();
+    hashed.set(header, who);
+  }
   if (!key.scopes.includes(needs)) return { error: missingScope(key, needs) };
-  return { key, keyId: hash.slice(0, keyIdLength) };
+  return { key, keyId: who.keyId };
+}
+
+function hashOf(header: string): Hashed | null {
+  const text = /^Bearer (\S+)$/i.exec(header)?.[1];
+  if (!text || text.length > longestKey) return null;
+  const hash = createHash('sha256').update(text).digest('hex');
+  return { hash, keyId: hash.slice(0, keyIdLength) };
 }
 
 export function missingScope(key: KnownKey, needs: Scope): OpenAiError {

@@ -7,12 +7,16 @@ import type { Asked, Endpoint } from './endpoint.js';
 import { logprobNeeds, type Need, samplingNeeds } from './needs.js';
 import { forwarded, grammarOf, samplingOf } from './sampling.js';
 
-const usualMaxTokens = 1_024;
+export const usualMaxTokens = 1_024;
+/** Characters of a prompt's beginning that are compared. */
+const longestAffinity = 1_024;
 
 export const chatEndpoint: Endpoint = {
   idPrefix: 'chatcmpl',
   promptParam: 'messages',
   format: chatFormat,
+  relayed: 'chat/completions',
+  usualMaxTokens,
   parse: (json): Outcome<Asked, RequestFault> => {
     const parsed = parseChatBody(json);
     return parsed.ok ? ok(askedOf(parsed.value)) : parsed;
@@ -32,8 +36,11 @@ export function askedOf(body: ChatBody): Asked {
     withUsage: body.stream_options?.include_usage === true,
     choices,
     logprobs: topLogprobs !== null,
+    topLogprobs,
+    onePrompt: true,
     needs: needsOf(body),
     shape: { text: textOf(last?.content), wantsJson: (body.response_format?.type ?? 'text') !== 'text' },
+    affinity: () => affinityOf(body),
     requests: (id, spec) => [
       {
         id,
@@ -47,6 +54,17 @@ export function askedOf(body: ChatBody): Asked {
       },
     ],
   };
+}
+
+/** A conversation keeps its key while it grows: all up to the user's first words. Who names a cache key knows better. */
+function affinityOf({ messages, prompt_cache_key }: ChatBody): string {
+  if (prompt_cache_key) return prompt_cache_key;
+  let beginning = '';
+  for (const { role, content } of messages) {
+    beginning += `${role}:${textOf(content)}\n`;
+    if (role === 'user' || beginning.length >= longestAffinity) break;
+  }
+  return beginning.slice(0, longestAffinity);
 }
 
 function needsOf(body: ChatBody): Need[] {

@@ -1,79 +1,194 @@
-// A generating request from end to end: admit, answer, and leave exactly one observation behind, whatever the number of answers.
+// A generating request from end to end: admit, answer, and leave exactly one observation and one end state behind, whatever the number of tries.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Observation } from '#libs/analysis';
 import type { Clock, Rng } from '#libs/base';
-import type { EngineFault } from '#libs/engine';
 import { openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
 import type { EnginePool, Served } from '../engines/pool.js';
+import type { Ending } from '../observe/end-state.js';
 import type { Recorder } from '../observe/recorder.js';
+import type { RequestBook } from '../observe/request-book.js';
+import { Client } from '../relay/client.js';
+import type { Patience } from '../relay/patience.js';
+import { relayAttempt } from '../relay/relay-attempt.js';
+import { shortWay } from '../relay/short-way.js';
 import type { RoutingFeed } from '../routing/feed.js';
 import { type Admitted, admit } from './admit.js';
-import { type Answer, StreamedAnswer, sendError, WholeAnswer } from './answer.js';
+import { type Answer, type AnswerWishes, StreamedAnswer, WholeAnswer } from './answer.js';
 import { type Attempt, attempt } from './attempt.js';
 import { clientError } from './client-error.js';
-import { clientGone } from './client-gone.js';
 import type { Deadlines, Limits } from './deadlines.js';
 import type { Endpoint } from './endpoint.js';
 import { fingerprintOf } from './fingerprint.js';
 import { nothingMeasured } from './measurement.js';
+import { RetryBudget } from './retry-budget.js';
 
 export interface CompletionParts {
   readonly feed: RoutingFeed;
   readonly pool: EnginePool;
   readonly recorder: Recorder;
+  readonly book: RequestBook;
   readonly deadlines: Deadlines;
+  readonly patience: Patience;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
 }
 
-const notLoaded: Attempt = {
-  ...nothingMeasured,
-  outcome: 'error',
-  fault: { code: 'engine.not-loaded', message: 'the version has no engine on this gateway', retryable: true },
-  usage: null,
-  queueWaitMs: null,
-};
+function notLoaded(nowMs: number): Attempt {
+  return {
+    ...nothingMeasured,
+    state: 'upstreamError',
+    outcome: 'error',
+    fault: { code: 'engine.not-loaded', message: 'the version has no engine on this gateway', retryable: true },
+    usage: null,
+    queueWaitMs: null,
+    turnAtMs: nowMs,
+    overAtMs: nowMs,
+  };
+}
 
 /** A request on its way, whatever version is tried. */
 interface Underway {
   readonly endpoint: Endpoint;
-  readonly response: ServerResponse;
-  readonly answer: Answer;
+  readonly client: Client;
   readonly requestId: string;
-  readonly gone: AbortSignal;
   readonly limits: Limits;
+  readonly assignedAt: number;
+  readonly startedAtMs: number;
   /** When all of it must be over, on the monotonic clock. */
   readonly dueAtMs: number;
+  /** Says errors in the endpoint's own words; null while the upstream's bytes are the answer. */
+  answer: Answer | null;
+  served: Served | null;
 }
 
 export class Completions {
+  private readonly retries = new RetryBudget();
+  private readonly running = new Set<Client>();
+
   constructor(private readonly parts: CompletionParts) {}
 
-  /** Resolves when the answer has left or the client has. */
-  async handle(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
-    const { feed, pool, rng, clock } = this.parts;
-    const gone = clientGone(response);
-    const admission = await admit(request, endpoint, { snapshot: feed.current, pool, rng, now: clock.now() });
-    if (!admission.ok) {
-      // What is left of a refused body is not worth reading.
-      sendError(response, admission.error, !request.complete);
-      return;
-    }
-    await this.serve(endpoint, admission.value, { response, requestId, gone });
+  /** Ends what runs: streams are cut with an error event, the rest gets an error. */
+  stop(): void {
+    for (const client of this.running) client.stop();
   }
 
-  private async serve(
-    endpoint: Endpoint,
-    admitted: Admitted,
-    { response, requestId, gone }: Pick<Underway, 'response' | 'requestId' | 'gone'>,
-  ): Promise<void> {
-    const { clock, pool, deadlines, rng } = this.parts;
-    const { asked, assignment, wishes } = admitted;
-    const assignedAt = clock.now();
+  /** Resolves when the answer has left or the client has. */
+  async handle(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Ending> {
+    const { feed, pool, rng, clock, patience } = this.parts;
+    const client = new Client(request, response, { requestId, version: null, rollout: null }, patience);
+    const admission = await admit(request, endpoint, { snapshot: feed.current, pool, rng, clock });
+    if (!admission.ok) {
+      // What is left of a refused body is not worth reading.
+      client.fail(admission.error);
+      return { version: null, state: client.left === null ? (admission.error.status === 429 ? 'shed' : 'rejected') : 'clientGone' };
+    }
+    this.running.add(client);
+    try {
+      return await this.serve(endpoint, admission.value, client);
+    } finally {
+      this.running.delete(client);
+    }
+  }
+
+  private async serve(endpoint: Endpoint, admitted: Admitted, client: Client): Promise<Ending> {
+    const { clock, deadlines } = this.parts;
+    const { assignment, wishes } = admitted;
     const startedAtMs = clock.monotonicMs();
-    const answerWishes = {
+    this.retries.request(startedAtMs);
+    const limits = deadlines.limits(wishes.timeoutMs, wishes.priority === 'live');
+    const underway: Underway = {
+      endpoint,
+      client,
+      requestId: client.names.requestId,
+      limits,
+      assignedAt: clock.now(),
+      startedAtMs,
+      dueAtMs: startedAtMs + limits.totalMs,
+      answer: null,
+      served: null,
+    };
+    client.names.rollout = assignment.rolloutId;
+
+    const first = await this.tryVersion(assignment.versionId, admitted, underway);
+    this.judge(admitted, first);
+    this.observe(admitted, first, underway);
+    const elsewhere = this.secondChoice(admitted, first, underway);
+    const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
+    this.conclude(last, underway);
+    // With two tries the first one's time is neither the gateway's nor the answer's.
+    if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);
+    return { version: underway.served?.version ?? null, state: last.state };
+  }
+
+  private judge({ assignment }: Admitted, { outcome }: Attempt): void {
+    if (assignment.arm !== 'candidate') return;
+    const breaker = this.parts.pool.find(assignment.versionId)?.breaker;
+    if (outcome === 'ok') breaker?.succeeded();
+    else if (outcome === 'error' || outcome === 'timeout') breaker?.failed();
+  }
+
+  /** Where a failed request may be tried once more. Only before the first byte, so the client sees one whole answer, and within the budget. */
+  private secondChoice({ assignment, route }: Admitted, first: Attempt, { client, dueAtMs }: Underway): string | null {
+    if (first.outcome === 'ok' || first.outcome === 'refused' || client.left !== null || client.begun) return null;
+    // A crash of the process says nothing about the request: the same version answers it after its restart.
+    const same = first.fault?.code === 'engine.crashed' ? assignment.versionId : null;
+    const elsewhere = assignment.arm === 'candidate' ? route.stable : same;
+    const nowMs = this.parts.clock.monotonicMs();
+    if (elsewhere === null || nowMs >= dueAtMs) return null;
+    const may = this.retries.retry(nowMs);
+    this.parts.book.retried(may);
+    return may ? elsewhere : null;
+  }
+
+  private async tryAgain(elsewhere: string, first: Attempt, admitted: Admitted, underway: Underway): Promise<Attempt> {
+    const second = await this.tryVersion(elsewhere, admitted, underway);
+    const { requestId } = underway;
+    this.parts.log.warn(
+      { requestId, model: admitted.asked.model, first: first.fault?.code, second: second.outcome },
+      'a request was tried again',
+    );
+    return second;
+  }
+
+  private async tryVersion(versionId: string, admitted: Admitted, underway: Underway): Promise<Attempt> {
+    const { clock, deadlines, pool } = this.parts;
+    const { asked, tenant, wishes, body } = admitted;
+    const { client, endpoint, requestId, limits, dueAtMs } = underway;
+    const served = pool.find(versionId);
+    underway.served = served;
+    if (!served?.engine) return notLoaded(clock.monotonicMs());
+    const { engine, version, spec } = served;
+    client.names.version = version.label;
+    const startedAtMs = clock.monotonicMs();
+    const totalMs = Math.max(1, Math.ceil(dueAtMs - startedAtMs));
+    const bounds = { client, deadlines, clock, startedAtMs };
+    const short = shortWay({ id: requestId, endpoint, engine, spec, body, asked, wishes });
+    if (short) {
+      underway.answer = null;
+      // An answer that comes whole has its first token with its last.
+      const firstTokenMs = asked.stream ? limits.firstTokenMs : totalMs;
+      const request = { ...short.request, deadlineMs: totalMs };
+      return await relayAttempt({ ...bounds, limits: { totalMs, firstTokenMs }, relay: short.relay, request });
+    }
+    const answer = this.answerOf(admitted, underway);
+    underway.answer = answer;
+    answer.start({ version: version.label, fingerprint: fingerprintOf(version) });
+    const ticket = { tenant, priority: wishes.priority, deadlineMs: totalMs };
+    return await attempt({
+      ...bounds,
+      limits: { totalMs, firstTokenMs: limits.firstTokenMs },
+      engine,
+      requests: asked.requests(requestId, spec).map((request) => ({ ...request, ticket })),
+      choices: asked.choices,
+      answer,
+    });
+  }
+
+  private answerOf({ asked, wishes }: Admitted, { endpoint, requestId, assignedAt, client }: Underway): Answer {
+    const { rng } = this.parts;
+    const answerWishes: AnswerWishes = {
       format: asked.format ?? endpoint.format,
       head: { id: `${endpoint.idPrefix}-${requestId}`, createdS: Math.floor(assignedAt / 1000), model: asked.model },
       choices: asked.choices,
@@ -82,69 +197,26 @@ export class Completions {
       uncertainty: wishes.uncertainty,
       newCallId: () => `call_${Buffer.from(rng.bytes(12)).toString('hex')}`,
     };
-    const answer = asked.stream ? new StreamedAnswer(response, answerWishes) : new WholeAnswer(response, answerWishes);
-    const limits = deadlines.limits(wishes.timeoutMs, wishes.priority === 'live');
-    const underway: Underway = { endpoint, response, answer, requestId, gone, limits, dueAtMs: startedAtMs + limits.totalMs };
-    if (assignment.rolloutId !== null) response.setHeader('x-serin-rollout', assignment.rolloutId);
-
-    const first = await this.tryVersion(assignment.versionId, admitted, underway);
-    const candidate = assignment.arm === 'candidate' ? pool.find(assignment.versionId) : null;
-    if (first.outcome === 'ok') candidate?.breaker.succeeded();
-    else if (first.outcome === 'error' || first.outcome === 'timeout') candidate?.breaker.failed();
-    this.observe(admitted, first, assignedAt, clock.monotonicMs() - startedAtMs);
-
-    const elsewhere = first.outcome === 'ok' || gone.aborted || answer.begun ? null : this.secondChoice(admitted, first);
-    if (elsewhere === null || clock.monotonicMs() >= underway.dueAtMs) {
-      this.conclude(first, underway);
-      return;
-    }
-    const second = await this.tryVersion(elsewhere, admitted, underway);
-    this.parts.log.warn({ requestId, model: asked.model, first: first.fault?.code, second: second.outcome }, 'a request was tried again');
-    this.conclude(second, underway);
+    return asked.stream ? new StreamedAnswer(client, answerWishes) : new WholeAnswer(client, answerWishes);
   }
 
-  /** Where a failed request may be tried once more. Only before the first byte, so the client sees one whole answer. */
-  private secondChoice({ assignment, route }: Admitted, first: Attempt): string | null {
-    if (first.outcome === 'refused' || first.outcome === 'clientGone') return null;
-    if (assignment.arm === 'candidate') return route.stable;
-    // A crash of the process says nothing about the request: the same version answers it after its restart.
-    return first.fault?.code === 'engine.crashed' ? assignment.versionId : null;
-  }
-
-  private async tryVersion(versionId: string, { asked, tenant, wishes }: Admitted, underway: Underway): Promise<Attempt> {
-    const { clock, deadlines, pool } = this.parts;
-    const { answer, response, requestId, gone, limits, dueAtMs } = underway;
-    const served: Served | null = pool.find(versionId);
-    if (!served?.engine) return notLoaded;
-    if (!response.headersSent) response.setHeader('x-serin-version', served.version.label);
-    answer.start({ version: served.version.label, fingerprint: fingerprintOf(served.version) });
-    const startedAtMs = clock.monotonicMs();
-    const totalMs = Math.max(1, Math.ceil(dueAtMs - startedAtMs));
-    const ticket = { tenant, priority: wishes.priority, deadlineMs: totalMs };
-    return await attempt({
-      engine: served.engine,
-      requests: asked.requests(requestId, served.spec).map((request) => ({ ...request, ticket })),
-      choices: asked.choices,
-      answer,
-      deadlines,
-      limits: { ...limits, totalMs },
-      gone,
-      clock,
-      startedAtMs,
-    });
-  }
-
-  private conclude(last: Attempt, { answer, endpoint, requestId }: Underway): void {
-    if (last.outcome === 'ok' || last.outcome === 'clientGone') return;
-    const fault: EngineFault | null = last.fault;
-    if (last.outcome === 'error' || last.outcome === 'timeout') {
+  private conclude({ outcome, fault }: Attempt, { answer, client, endpoint, requestId }: Underway): void {
+    if (outcome === 'ok' || client.left === 'gone') return;
+    if (outcome === 'error' || outcome === 'timeout') {
       this.parts.log.warn({ requestId, code: fault?.code, reason: fault?.message }, 'a request failed');
     }
-    answer.cut(fault ? clientError(fault, endpoint.promptParam) : openAiError('internal_error', 'The gateway failed. Try again.'));
+    const error =
+      client.left === 'stopped'
+        ? openAiError('shutting_down', 'This gateway is being stopped. Try again in a moment; another one answers.', { retryAfterS: 1 })
+        : fault
+          ? clientError(fault, endpoint.promptParam)
+          : openAiError('internal_error', 'The gateway failed. Try again.');
+    if (answer) answer.cut(error);
+    else client.fail(error);
   }
 
   /** Analysed as assigned: what a second try did stays out, or a failing candidate would be credited with stable's answers. */
-  private observe({ asked, wishes, ...rest }: Admitted, first: Attempt, assignedAt: number, totalMs: number): void {
+  private observe({ asked, wishes, ...rest }: Admitted, first: Attempt, { assignedAt, startedAtMs }: Underway): void {
     const { assignment, unit, promptClass, pinned } = rest;
     // Who waits behind users on purpose says nothing about what users get.
     if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return;
@@ -162,7 +234,7 @@ export class Completions {
       queueWaitMs: first.queueWaitMs,
       ttftMs: first.ttftMs,
       interTokenMs: first.interTokenMs,
-      totalMs,
+      totalMs: this.parts.clock.monotonicMs() - startedAtMs,
       inputTokens: first.usage?.inputTokens ?? 0,
       outputTokens: first.usage?.outputTokens ?? first.tokens,
       entropyMeanNats: first.entropyMeanNats,

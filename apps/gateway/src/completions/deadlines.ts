@@ -4,6 +4,7 @@ import type { Clock } from '#libs/base';
 /** Milliseconds. */
 export interface DeadlineSettings {
   readonly firstTokenMs: number;
+  /** Between tokens, and from the last to the end. Time in which the client does not read does not count. */
   readonly betweenTokensMs: number;
   readonly totalMs: number;
 }
@@ -18,19 +19,54 @@ export interface Limits {
   readonly firstTokenMs: number;
 }
 
+export type Expiry = 'timeoutFirstToken' | 'timeoutBetweenTokens' | 'timeoutTotal';
+
 /** One request under watch. */
 export interface Watched {
   /** A token came: the next one is due later. */
   token(): void;
-  readonly expired: boolean;
+  /** The client does not read: until the next token only the total counts. */
+  pause(): void;
+  /** Which deadline has passed; null while none has. */
+  readonly expired: Expiry | null;
   done(): void;
 }
 
-interface Entry {
-  dueMs: number;
-  readonly totalDueMs: number;
-  readonly abort: AbortController;
-  expired: boolean;
+class Entry implements Watched {
+  private passed: Expiry | null = null;
+  private begun = false;
+
+  constructor(
+    private readonly deadlines: Deadlines,
+    private readonly totalDueMs: number,
+    private dueMs: number,
+    private readonly expire: () => void,
+  ) {}
+
+  get expired(): Expiry | null {
+    // Engines watch the total too, and may be quicker.
+    return this.passed ?? (this.deadlines.nowMs() >= this.totalDueMs ? 'timeoutTotal' : null);
+  }
+
+  token(): void {
+    this.begun = true;
+    this.dueMs = this.deadlines.nextTokenDueMs();
+  }
+
+  pause(): void {
+    this.begun = true;
+    this.dueMs = Number.POSITIVE_INFINITY;
+  }
+
+  done(): void {
+    this.deadlines.forget(this);
+  }
+
+  check(nowMs: number): void {
+    if (this.passed !== null || (nowMs < this.dueMs && nowMs < this.totalDueMs)) return;
+    this.passed = nowMs >= this.totalDueMs ? 'timeoutTotal' : this.begun ? 'timeoutBetweenTokens' : 'timeoutFirstToken';
+    this.expire();
+  }
 }
 
 export class Deadlines {
@@ -48,34 +84,32 @@ export class Deadlines {
     return { totalMs, firstTokenMs: live ? Math.min(this.settings.firstTokenMs, totalMs) : totalMs };
   }
 
-  watch(abort: AbortController, { totalMs, firstTokenMs }: Limits): Watched {
+  /** `expire` is called at most once, up to 100 ms late. */
+  watch({ totalMs, firstTokenMs }: Limits, expire: () => void): Watched {
     const now = this.clock.monotonicMs();
-    const { betweenTokensMs } = this.settings;
-    const entry: Entry = { dueMs: now + firstTokenMs, totalDueMs: now + totalMs, abort, expired: false };
+    const entry = new Entry(this, now + totalMs, now + firstTokenMs, expire);
     this.entries.add(entry);
     this.timer ??= setInterval(() => this.check(), everyMs);
-    return {
-      token: () => {
-        entry.dueMs = this.clock.monotonicMs() + betweenTokensMs;
-      },
-      get expired() {
-        return entry.expired;
-      },
-      done: () => {
-        this.entries.delete(entry);
-        if (this.entries.size > 0 || !this.timer) return;
-        clearInterval(this.timer);
-        this.timer = null;
-      },
-    };
+    return entry;
+  }
+
+  nowMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  nextTokenDueMs(): number {
+    return this.clock.monotonicMs() + this.settings.betweenTokensMs;
+  }
+
+  forget(entry: Entry): void {
+    this.entries.delete(entry);
+    if (this.entries.size > 0 || !this.timer) return;
+    clearInterval(this.timer);
+    this.timer = null;
   }
 
   private check(): void {
     const now = this.clock.monotonicMs();
-    for (const entry of this.entries) {
-      if (entry.expired || (now < entry.dueMs && now < entry.totalDueMs)) continue;
-      entry.expired = true;
-      entry.abort.abort();
-    }
+    for (const entry of this.entries) entry.check(now);
   }
 }

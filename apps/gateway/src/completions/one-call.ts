@@ -20,12 +20,14 @@ export async function oneCall<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<Checked<T>> {
   const abort = new AbortController();
-  const watch = deadlines.watch(abort, { ...limits, firstTokenMs: limits.totalMs });
+  const watch = deadlines.watch({ ...limits, firstTokenMs: limits.totalMs }, () => abort.abort());
   try {
     return good(await work(AbortSignal.any([abort.signal, gone])));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    return refuse(watch.expired ? openAiError('timeout', 'The model did not answer in time.') : clientError(error.fault, promptParam));
+    return refuse(
+      watch.expired !== null ? openAiError('timeout', 'The model did not answer in time.') : clientError(error.fault, promptParam),
+    );
   } finally {
     watch.done();
   }

@@ -1,29 +1,54 @@
-// What every POST to /v1 must get right first: a key, JSON by its content type, a body within bounds.
+// What every POST to /v1 must get right first: a key, JSON by its content type, uncompressed, within bounds, and one reading of it for all.
 import type { IncomingMessage } from 'node:http';
-import { openAiError, parseJson } from '#libs/openai';
+import type { Clock } from '#libs/base';
+import { openAiError, type ScannedBody } from '#libs/openai';
 import type { KnownKey, Snapshot } from '../routing/snapshot.js';
 import { authorise } from './authorise.js';
-import { type Checked, good, refuse } from './checked.js';
+import { type Checked, good, type Refused, refuse } from './checked.js';
 import { readBody } from './read-body.js';
+import { scanBody } from './scan-body.js';
 
 export interface ReadRequest {
   readonly snapshot: Snapshot;
   readonly key: KnownKey;
   /** Whose turn it is in an engine's queue. */
   readonly tenant: string;
-  readonly json: unknown;
+  /** Strictly one JSON object without a name twice at its top: what is routed by and what is served cannot differ. */
+  readonly body: ScannedBody;
+  /** When its last byte was here, on the monotonic clock. */
+  readonly readAtMs: number;
+  /** All of it; costs a parse. */
+  json(): unknown;
 }
 
-export async function readRequest(request: IncomingMessage, snapshot: Snapshot | null, now: number): Promise<Checked<ReadRequest>> {
-  const who = authorise(request, snapshot, now, 'inference:invoke');
+const plainJson = 'application/json';
+const jsonType = /^application\/(?:[\w.-]+\+)?json\b/i;
+
+export async function readRequest(request: IncomingMessage, snapshot: Snapshot | null, clock: Clock): Promise<Checked<ReadRequest>> {
+  const who = authorise(request, snapshot, clock.now(), 'inference:invoke');
   if ('error' in who || !snapshot) return refuse('error' in who ? who.error : openAiError('not_ready', 'No routing table yet.'));
-  const type = request.headers['content-type'];
-  if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type)) {
+  const unread = unreadable(request);
+  if (unread) return unread;
+  const bytes = await readBody(request);
+  if (!bytes.ok) return bytes;
+  const readAtMs = clock.monotonicMs();
+  const scanned = scanBody(bytes.value);
+  if (!scanned.ok) return scanned;
+  const body = scanned.value;
+  const json = (): unknown => JSON.parse(body.bytes.toString('utf8'));
+  return good({ snapshot, key: who.key, tenant: who.keyId, body, readAtMs, json });
+}
+
+function unreadable({ headers }: IncomingMessage): Refused | null {
+  const type = headers['content-type'];
+  if (type !== undefined && type !== plainJson && !jsonType.test(type)) {
     return refuse(openAiError('unsupported_media_type', `The body is ${type.slice(0, 100)}; send application/json.`));
   }
-  const text = await readBody(request);
-  if (!text.ok) return refuse(text.fault.error);
-  const json = parseJson(text.value);
-  if (!json.ok) return refuse(json.fault.error);
-  return good({ snapshot, key: who.key, tenant: who.keyId, json: json.value });
+  // Not unpacked: a kilobyte may become a gigabyte.
+  const coding = headers['content-encoding'];
+  if (coding !== undefined && coding !== 'identity') {
+    const message = `The body is compressed (${coding.slice(0, 100)}); send it as it is, without content-encoding.`;
+    return refuse(openAiError('unsupported_media_type', message));
+  }
+  return null;
 }

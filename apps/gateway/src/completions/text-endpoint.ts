@@ -7,11 +7,15 @@ import { forwarded, grammarOf, samplingOf } from './sampling.js';
 
 /** OpenAI's own default for this endpoint. */
 const usualMaxTokens = 16;
+/** Characters of a prompt's beginning that are compared. */
+const longestAffinity = 256;
 
 export const textEndpoint: Endpoint = {
   idPrefix: 'cmpl',
   promptParam: 'prompt',
   format: completionFormat,
+  relayed: 'completions',
+  usualMaxTokens,
   parse: (json): Outcome<Asked, RequestFault> => {
     const parsed = parseCompletionBody(json);
     return parsed.ok ? ok(askedOf(parsed.value)) : parsed;
@@ -30,8 +34,11 @@ function askedOf(body: CompletionBody): Asked {
     withUsage: body.stream_options?.include_usage === true,
     choices: prompts.length * choices,
     logprobs: topLogprobs !== null,
+    topLogprobs,
+    onePrompt: prompts.length === 1,
     needs: [...samplingNeeds(body), ...(topLogprobs === null ? [] : logprobNeeds('logprobs', topLogprobs))],
     shape: { text: typeof first === 'string' ? first : '', wantsJson: false },
+    affinity: () => (typeof first === 'string' ? first.slice(0, longestAffinity) : (first?.slice(0, longestAffinity).join() ?? null)),
     requests: (id, spec) =>
       prompts.map((prompt, index) => ({
         id: prompts.length === 1 ? id : `${id}-${index}`,

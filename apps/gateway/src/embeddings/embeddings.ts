@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#libs/base';
 import { embeddingBody, embeddingInputs, openAiError, parseEmbeddingBody } from '#libs/openai';
-import { sendError, sendJson } from '../completions/answer.js';
 import { type Checked, good, refuse } from '../completions/checked.js';
 import { clientGone } from '../completions/client-gone.js';
 import type { Deadlines } from '../completions/deadlines.js';
@@ -11,6 +10,7 @@ import { placeOnOne } from '../completions/placement.js';
 import { readRequest } from '../completions/read-request.js';
 import { readWishes } from '../completions/wishes.js';
 import type { EnginePool } from '../engines/pool.js';
+import { sendError, sendJson } from '../relay/send.js';
 import type { RoutingFeed } from '../routing/feed.js';
 
 export interface EmbeddingParts {
@@ -33,9 +33,9 @@ export class EmbeddingsEndpoint {
   private async answer(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Checked<string>> {
     const { feed, pool, deadlines, clock } = this.parts;
     const gone = clientGone(response);
-    const read = await readRequest(request, feed.current, clock.now());
+    const read = await readRequest(request, feed.current, clock);
     if (!read.ok) return read;
-    const parsed = parseEmbeddingBody(read.value.json);
+    const parsed = parseEmbeddingBody(read.value.json());
     if (!parsed.ok) return refuse(parsed.fault.error);
     const { model, input, encoding_format } = parsed.value;
     const wishes = readWishes(request, read.value.key, 'live');

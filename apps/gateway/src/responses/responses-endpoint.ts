@@ -1,7 +1,7 @@
 // `POST /v1/responses`, without a memory: asked as a chat, answered in the response's own shape.
 import { type Outcome, ok } from '#libs/base';
 import { chatFormat, chatOfResponse, parseResponseBody, type RequestFault, responseFormatOf } from '#libs/openai';
-import { askedOf } from '../completions/chat-endpoint.js';
+import { askedOf, usualMaxTokens } from '../completions/chat-endpoint.js';
 import type { Asked, Endpoint } from '../completions/endpoint.js';
 
 /** What chat completions call otherwise. */
@@ -11,6 +11,8 @@ export const responsesEndpoint: Endpoint = {
   idPrefix: 'resp',
   promptParam: 'input',
   format: chatFormat,
+  relayed: null,
+  usualMaxTokens,
   parse: (json): Outcome<Asked, RequestFault> => {
     const parsed = parseResponseBody(json);
     if (!parsed.ok) return parsed;

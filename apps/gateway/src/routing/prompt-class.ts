@@ -30,10 +30,12 @@ function formatOf(text: string): string {
 function scriptOf(text: string): string {
   let latin = 0;
   let other = 0;
-  for (const character of text.slice(0, sampleLength)) {
-    const code = character.codePointAt(0) ?? 0;
+  const end = Math.min(text.length, sampleLength);
+  for (let at = 0; at < end; at += 1) {
+    const code = text.charCodeAt(at);
     if ((code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || (code >= 0xc0 && code <= 0x24f)) latin += 1;
-    else if (code > 0x24f) other += 1;
+    // The second half of a pair is no character of its own.
+    else if (code > 0x24f && (code < 0xdc00 || code > 0xdfff)) other += 1;
   }
   return other > latin ? 'other' : 'latin';
 }
