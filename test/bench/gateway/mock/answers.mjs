@@ -80,6 +80,13 @@ export function token(chat, index, top) {
   return kept(caches.chunk, `${chat} ${at} ${top}`, () => chunk(chat, { content: words[at] }, told(chat, at, top), null));
 }
 
+const frames = new WeakMap();
+
+/** The same bytes as one chunk of HTTP's chunked encoding. */
+export function framed(bytes) {
+  return kept(frames, bytes, () => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]));
+}
+
 export const role = chunk(true, { role: 'assistant', content: '' }, null, null);
 export const finish = { true: chunk(true, {}, null, 'stop'), false: chunk(false, {}, null, 'stop') };
 export const done = event('[DONE]');

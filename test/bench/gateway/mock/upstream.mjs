@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { nowMs } from '../clock.mjs';
 import { answerTo } from '../process.mjs';
-import { done, finish, role, token, usageChunk, whole } from './answers.mjs';
+import { done, finish, framed, role, token, usageChunk, whole } from './answers.mjs';
 import { misbehave } from './faults.mjs';
 import { Slots } from './slots.mjs';
 
@@ -65,10 +65,13 @@ function stream(response, asked) {
     if (usage) response.write(usageChunk(chat, tokens));
     response.end(done);
   };
+  // Framed by hand, one buffer and one write for each chunk: what the upstream saves, proxies and clients can use.
+  response.flushHeaders();
+  const { socket } = response;
   const next = () => {
     if (response.destroyed) return false;
-    if (at === 0 && chat) response.write(role);
-    response.write(token(chat, at, top));
+    if (at === 0 && chat) socket.write(framed(role));
+    socket.write(framed(token(chat, at, top)));
     at += 1;
     return at < tokens;
   };
