@@ -12,7 +12,7 @@ const longestMs = 60_000;
 let tally = null;
 
 function fresh() {
-  return { sent: 0, ok: 0, told: 0, broken: 0, left: 0, hung: 0, byFault: {}, violations: [], crashesOk: 0 };
+  return { sent: 0, ok: 0, told: 0, broken: 0, left: 0, leftEarly: 0, hung: 0, byFault: {}, violations: [] };
 }
 
 /** How an answer looks to a client that reads the protocol and nothing more. */
@@ -69,6 +69,7 @@ function note(step, answer) {
   }
   const verdict = verdictOf(answer, step);
   tally[verdict] += 1;
+  if (verdict === 'left' && answer.status === 0) tally.leftEarly += 1;
   if (step.fault !== null) {
     tally.byFault[step.fault] ??= { ok: 0, told: 0, broken: 0, left: 0 };
     tally.byFault[step.fault][verdict] += 1;
