@@ -1,23 +1,12 @@
 // From the events of an upstream to tokens: choices told apart, what was not asked for kept back, and nothing called whole that is not.
-import { EngineError, type FinishReason, type TokenEvent, type TokenLogprobs } from '../engine.js';
+import { EngineError, type TokenEvent, type TokenLogprobs } from '../engine.js';
 import { type Chunk, type ChunkChoice, type ChunkUsage, readChunk } from './chunk.js';
 import type { EventReader } from './events.js';
 import { broken, faultOf, reportedFault } from './faults.js';
+import { finishReasonOf } from './finish-reason.js';
 import { type ListedToken, largestVocabulary, readLogprobs, uncertaintyOf } from './logprobs.js';
 import type { PreparedRequest } from './request-body.js';
 import type { UpstreamFacts } from './upstream-facts.js';
-
-const finishReasons: Readonly<Record<string, FinishReason>> = {
-  stop: 'stop',
-  length: 'length',
-  content_filter: 'content_filter',
-  tool_calls: 'tool_calls',
-  function_call: 'tool_calls',
-  eos_token: 'stop',
-  stop_sequence: 'stop',
-};
-/** The server gave the request up; what came is not an answer. */
-const gaveUp = new Set(['abort', 'aborted', 'error', 'cancelled']);
 
 export interface AnswerInput {
   readonly request: Pick<PreparedRequest, 'choices' | 'askedTop' | 'clientTop' | 'bounds'>;
@@ -53,9 +42,10 @@ export async function* readAnswer(events: EventReader, input: AnswerInput): Asyn
         yield token;
       }
       if (choice.finishReason === null || finished.has(choice.index)) continue;
-      if (gaveUp.has(choice.finishReason)) throw broken(`the upstream gave the request up (${choice.finishReason})`);
+      const finishReason = finishReasonOf(choice.finishReason);
+      if (finishReason === null) throw broken(`the upstream gave the request up (${choice.finishReason})`);
       finished.add(choice.index);
-      yield { type: 'finish', choice: choice.index, finishReason: finishReasons[choice.finishReason] ?? 'stop' };
+      yield { type: 'finish', choice: choice.index, finishReason };
     }
   }
   // An answer without its end was cut: telling the client that it is whole would be a lie.

@@ -103,7 +103,8 @@ function toolCallsOf(value: unknown): readonly ToolCallDelta[] {
   });
 }
 
-function usageOf(value: unknown): ChunkUsage | null {
+/** The `usage` of a chunk or a body; null for what is none. */
+export function usageOf(value: unknown): ChunkUsage | null {
   if (!isObject(value) || !isCount(value['prompt_tokens'])) return null;
   const details = isObject(value['prompt_tokens_details']) ? value['prompt_tokens_details'] : {};
   return {

@@ -6,7 +6,7 @@ import { entropyBounds } from './bounds.js';
 export const largestVocabulary = 1 << 20;
 
 /** Servers write impossible tokens as the lowest float, -9999 or -Infinity; JSON has none of the last. */
-const lowestLogprob = -9_999;
+export const lowestLogprob = -9_999;
 
 export interface ListedToken extends TokenLogprobs {
   /** False when the list may lack tokens likelier than its last: nothing follows from it for the rest. */
@@ -66,6 +66,11 @@ function olderTokens(raw: Fields, tokens: readonly unknown[], k: number): Listed
 
 /** What a listed token says about the distribution that it came from; `none` where its numbers contradict themselves. */
 export function uncertaintyOf({ logprob, top, complete }: ListedToken, vocabularySize: number): Uncertainty {
-  const bounds = entropyBounds(complete ? top.map((token) => token.logprob) : [], vocabularySize);
+  return uncertaintyFrom(logprob, complete ? top.map((token) => token.logprob) : [], vocabularySize);
+}
+
+/** The same from the numbers alone: the token's own, and those of the likeliest, in any order. */
+export function uncertaintyFrom(logprob: number, topLogprobs: readonly number[], vocabularySize: number): Uncertainty {
+  const bounds = entropyBounds(topLogprobs, vocabularySize);
   return bounds === null || !(logprob < 0.01) ? { kind: 'none' } : { kind: 'bounds', ...bounds, nllNats: Math.max(0, -logprob) };
 }
