@@ -26,6 +26,8 @@ export interface ToolDefinition {
   readonly description?: string;
   /** JSON Schema of an object. Absent: no arguments. */
   readonly parameters?: Readonly<Record<string, unknown>>;
+  /** True: refuse what cannot be held to the schema exactly. False: hold it as far as can be. */
+  readonly strict: boolean;
 }
 
 /** Functions that an answer may call. */

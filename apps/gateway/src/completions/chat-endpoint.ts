@@ -94,10 +94,11 @@ function toolUseOf({ tools, tool_choice, parallel_tool_calls }: ChatBody): ToolU
   return {
     tools: tools
       .filter((tool) => !names || names.includes(tool.function.name))
-      .map(({ function: { name, description, parameters } }) => ({
+      .map(({ function: { name, description, parameters, strict } }) => ({
         name,
         ...(description ? { description } : {}),
         ...(parameters ? { parameters } : {}),
+        strict: strict === true,
       })),
     choice: typeof choice === 'string' ? choice : choice.type === 'function' ? { name: choice.function.name } : choice.allowed_tools.mode,
     parallel: parallel_tool_calls ?? true,

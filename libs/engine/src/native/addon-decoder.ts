@@ -158,6 +158,10 @@ export class AddonVocabulary implements Vocabulary {
     return this.model.isSpecialToken(token as Token) ? new Uint8Array(0) : tokenBytes(this.texts[token] ?? '', this.kind);
   }
 
+  spelling(token: number): Uint8Array {
+    return tokenBytes(this.texts[token] ?? '', this.kind);
+  }
+
   tokenize(text: string, begin: boolean): number[] {
     const tokens: number[] = this.model.tokenize(text, false);
     const { bos } = this.model.tokens;

@@ -1,12 +1,13 @@
 // Entry of an engine child: one process holds one version. A native crash here is that version's failure and nobody else's.
 import { performance } from 'node:perf_hooks';
-import { systemRng } from '#libs/base';
+import { type Fault, type Outcome, systemRng } from '#libs/base';
 import type { EngineFaultCode } from '../engine.js';
 import { DecodeLoop } from './decode-loop.js';
 import { gbnfOf } from './grammar/gbnf-of.js';
 import { LogitsKernel } from './logits/kernel.js';
 import { type OpenModel, openModel } from './open-model.js';
 import type { FromChild, GenerateMessage, LoadRequest, ToChild } from './protocol.js';
+import { planCalls } from './tools/call-plan.js';
 
 let loop: DecodeLoop | null = null;
 let model: OpenModel | null = null;
@@ -59,15 +60,20 @@ function begin(id: number, work: (opened: OpenModel, running: DecodeLoop) => voi
 
 function generate(message: GenerateMessage): void {
   begin(message.id, (opened, running) => {
-    const { constraint } = message;
-    let grammar: string | null = null;
-    if (constraint) {
-      const made = gbnfOf(constraint);
-      if (!made.ok) throw new Error(made.fault.message);
-      grammar = made.value;
+    const { constraint, tools, prompt } = message;
+    if (tools) {
+      if (prompt.kind !== 'chat' || !opened.chat) throw new Error('the model has no chat template: it cannot be told of tools');
+      const plan = taken(planCalls(tools, opened.chat.syntax, constraint));
+      running.addGeneration(message, opened.chat.tokens(prompt.messages, tools.tools, plan.start), null, plan);
+      return;
     }
-    running.addGeneration(message, opened.tokenize(message.prompt), grammar);
+    running.addGeneration(message, opened.tokenize(prompt), constraint ? taken(gbnfOf(constraint)) : null, null);
   });
+}
+
+function taken<T>(made: Outcome<T, Fault>): T {
+  if (!made.ok) throw new Error(made.fault.message);
+  return made.value;
 }
 
 process.on('message', (message: ToChild) => {

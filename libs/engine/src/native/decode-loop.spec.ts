@@ -71,9 +71,16 @@ function start(slots = 4, maxQueuedTokens = 10_000) {
   const loop = new DecodeLoop({
     model: {
       decoder,
-      vocabulary: { size, isEnd: (token) => token === end, bytes: (token) => Uint8Array.of(65 + token), tokenize: () => [] },
+      vocabulary: {
+        size,
+        isEnd: (token) => token === end,
+        bytes: (token) => Uint8Array.of(65 + token),
+        spelling: (token) => Uint8Array.of(65 + token),
+        tokenize: () => [],
+      },
       ownLoop: true,
       tokenize: (prompt) => (prompt.kind === 'tokens' ? [...prompt.tokens] : []),
+      chat: null,
       openGrammar: () => null,
       embedder: null,
     },
@@ -108,6 +115,7 @@ const ask = (id: number, more: Partial<GenerateMessage> = {}): GenerateMessage =
   sampling: greedy,
   choices: 1,
   topLogprobs: null,
+  tools: null,
   constraint: null,
   ticket: null,
   ...more,

@@ -13,6 +13,7 @@ import { prefillPauseMs } from './prefill-pause.js';
 import { PrefixCache, type PrefixPlan } from './prefix/prefix-cache.js';
 import type { EndOfRequest, FromChild, GenerateMessage, LoopStats, TokenTuple } from './protocol.js';
 import { type PlannedPart, planStep, type StepLimits } from './step-plan.js';
+import type { CallPlan } from './tools/call-plan.js';
 
 export interface LoopParts {
   readonly model: OpenModel;
@@ -82,8 +83,9 @@ export class DecodeLoop {
     };
   }
 
-  addGeneration(message: GenerateMessage, prompt: readonly number[], grammar: string | null): void {
-    this.offer(generationRequest(this.parts, message, prompt, grammar, this.reports));
+  /** `calls` has a grammar of its own. */
+  addGeneration(message: GenerateMessage, prompt: readonly number[], grammar: string | null, calls: CallPlan | null = null): void {
+    this.offer(generationRequest(this.parts, message, { tokens: prompt, grammar, calls }, this.reports));
   }
 
   addScore(id: number, request: Omit<ScoreRequest, 'id'>): void {

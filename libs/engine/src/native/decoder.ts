@@ -53,6 +53,8 @@ export interface Vocabulary {
   isEnd(token: number): boolean;
   /** UTF-8 that the token stands for: possibly a part of a character, nothing for control tokens. */
   bytes(token: number): Uint8Array;
+  /** The same, with the names of control tokens: what grammars read. */
+  spelling(token: number): Uint8Array;
   /** Plain text, never read as special tokens. `begin` puts the model's begin token first when it wants one. */
   tokenize(text: string, begin: boolean): number[];
 }

@@ -9,6 +9,8 @@ import type { OpenModel } from './open-model.js';
 import type { GenerateMessage } from './protocol.js';
 import { type Exchange, ScoringLane } from './scoring-lane.js';
 import { TextStream } from './text-stream.js';
+import type { CallPlan } from './tools/call-plan.js';
+import { CallingText } from './tools/calling-text.js';
 
 /** What making a request needs of the loop. */
 export interface Workshop {
@@ -25,31 +27,30 @@ export interface LoopReports extends Reports {
 const usualTicket = { tenant: '', priority: 'live', deadlineMs: null } as const;
 const evaluationTicket = { tenant: '', priority: 'evaluation', deadlineMs: null } as const;
 
+/** What was made of a request before it is queued. */
+export interface PreparedGeneration {
+  readonly tokens: readonly number[];
+  /** Holds from the first token. */
+  readonly grammar: string | null;
+  readonly calls: CallPlan | null;
+}
+
 /** Throws what the client did wrong. */
 export function generationRequest(
   { model, nowMs, randomSeed, measure }: Workshop,
   message: GenerateMessage,
-  tokens: readonly number[],
-  grammar: string | null,
+  { tokens, grammar, calls }: PreparedGeneration,
   reports: Reports,
 ): LoopRequest {
   const { id, sampling, choices, topLogprobs } = message;
-  const { decoder, vocabulary } = model;
+  const { decoder, vocabulary, chat } = model;
   const prompt = Int32Array.from(tokens);
   for (const [token] of sampling.logitBias ?? []) {
     if (token < 0 || token >= vocabulary.size) throw new Error(`logit_bias names token ${token}, the vocabulary has ${vocabulary.size}`);
   }
-  const grammars: GrammarState[] = [];
-  if (grammar !== null) {
-    for (let choice = 0; choice < choices; choice += 1) {
-      const state = model.openGrammar(grammar);
-      if (!state) {
-        for (const open of grammars) open.free();
-        throw new Error('the grammar cannot be used by this engine');
-      }
-      grammars.push(state);
-    }
-  }
+  const grammars = new Grammars(model);
+  const first = grammar ?? (calls?.fromStart ? calls.gbnf : null);
+  const begun = first === null ? [] : grammars.openAll(first, choices);
   const seed = sampling.seed ?? randomSeed();
   return {
     id,
@@ -71,8 +72,10 @@ export function generationRequest(
           maxTokens: sampling.maxTokens,
           topLogprobs,
           sampler,
-          grammar: grammars[choice] ?? null,
+          grammar: begun[choice] ?? null,
           text: new TextStream(sampling.stop),
+          calls: calls && chat ? new CallingText(calls, vocabulary, chat.template) : null,
+          callGrammar: () => (calls ? grammars.open(calls.gbnf) : null),
           vocabulary,
           contextSize: decoder.contextSize,
           measure,
@@ -84,10 +87,35 @@ export function generationRequest(
       const others = slots.slice(1).map((_, index) => lane(index + 1, decoder.sharesPrefixes ? prompt.length : 0, []));
       return [lane(0, kept, decoder.sharesPrefixes ? others : []), ...others];
     },
-    free: () => {
-      for (const open of grammars) open.free();
-    },
+    free: () => grammars.free(),
   };
+}
+
+/** The grammars of one request: native memory that goes with it, whenever they were opened. */
+class Grammars {
+  private readonly opened: GrammarState[] = [];
+
+  constructor(private readonly model: OpenModel) {}
+
+  open(gbnf: string): GrammarState {
+    const state = this.model.openGrammar(gbnf);
+    if (!state) throw new Error('the grammar cannot be used by this engine');
+    this.opened.push(state);
+    return state;
+  }
+
+  openAll(gbnf: string, count: number): GrammarState[] {
+    try {
+      return Array.from({ length: count }, () => this.open(gbnf));
+    } catch (error) {
+      this.free();
+      throw error;
+    }
+  }
+
+  free(): void {
+    for (const state of this.opened.splice(0)) state.free();
+  }
 }
 
 /** Throws what the client did wrong. */

@@ -165,7 +165,7 @@ export class NativeEngine implements InferenceEngine {
       topLogprobs: mostTopLogprobs,
       choices: Math.min(mostChoices, this.options.spec.parallel),
       constraints: own,
-      tools: false,
+      tools: own,
       penalties: true,
       scoring: true,
       embeddings: loaded?.embeddings ?? own,
@@ -259,6 +259,7 @@ function generateMessage(request: GenerateRequest): Ask {
     choices: request.choices ?? 1,
     topLogprobs: request.topLogprobs ?? null,
     constraint: request.constraint ?? null,
+    tools: request.tools ?? null,
     ticket: request.ticket ?? null,
   };
 }

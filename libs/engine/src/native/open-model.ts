@@ -1,7 +1,8 @@
 // Opens a GGUF file for the decode loop: node-llama-cpp brings binaries, tokenizer and chat template, our own calls into the same libllama evaluate.
-import { type ChatHistoryItem, getLlama, type Llama, LlamaLogLevel, type LlamaModel, resolveChatWrapper } from 'node-llama-cpp';
-import type { ChatMessage, Prompt } from '../engine.js';
+import { getLlama, type Llama, LlamaLogLevel } from 'node-llama-cpp';
+import type { Prompt } from '../engine.js';
 import { AddonDecoder, AddonVocabulary } from './addon-decoder.js';
+import { type ChatPrompt, chatPromptOf } from './chat-prompt.js';
 import type { Decoder, Vocabulary } from './decoder.js';
 import type { GrammarState } from './grammar-state.js';
 import { bindLibllama, type Libllama } from './libllama/bindings.js';
@@ -20,6 +21,8 @@ export interface OpenModel {
   readonly ownLoop: boolean;
   /** Token ids ready to be continued. Text of messages is never read as special tokens. */
   tokenize(prompt: Prompt): number[];
+  /** Null: the model has no chat template. */
+  readonly chat: ChatPrompt | null;
   /** Null: not to be had (the fall-back has none), or the grammar does not parse. */
   openGrammar(gbnf: string): GrammarState | null;
   readonly embedder: Embedder | null;
@@ -45,12 +48,14 @@ async function openOwn(llama: Llama, library: Libllama, load: LoadRequest): Prom
   const native = library.llama_model_get_vocab(pointer);
   const vocabulary = new LibllamaVocabulary(library, native);
   const model = await llama.loadModel({ modelPath: load.file, vocabOnly: true, gpuLayers: 0 });
+  const chat = chatPromptOf(model, vocabulary);
   let room: CandidateRoom | null = null;
   return {
     decoder: new LibllamaDecoder(library, pointer, context, load),
     vocabulary,
     ownLoop: true,
-    tokenize: tokenizer(model, vocabulary),
+    tokenize: tokenizer(chat, vocabulary),
+    chat,
     openGrammar: (gbnf) => {
       room ??= new CandidateRoom(vocabulary.size);
       return LibllamaGrammar.open(library, native, room, gbnf);
@@ -62,11 +67,13 @@ async function openOwn(llama: Llama, library: Libllama, load: LoadRequest): Prom
 async function openFallback(llama: Llama, load: LoadRequest, reason: string): Promise<OpenModel> {
   const model = await llama.loadModel({ modelPath: load.file, gpuLayers: load.gpuLayers });
   const vocabulary = new AddonVocabulary(model);
+  const chat = chatPromptOf(model, vocabulary);
   return {
     decoder: await AddonDecoder.open(llama, model, load, reason),
     vocabulary,
     ownLoop: false,
-    tokenize: tokenizer(model, vocabulary),
+    tokenize: tokenizer(chat, vocabulary),
+    chat,
     openGrammar: () => null,
     embedder: null,
   };
@@ -85,9 +92,7 @@ function setAdapters(library: Libllama, model: Pointer, context: Pointer, load: 
   }
 }
 
-function tokenizer(model: LlamaModel, vocabulary: Vocabulary): (prompt: Prompt) => number[] {
-  const wrapper = resolveChatWrapper(model);
-  const begin = model.tokens.bos;
+function tokenizer(chat: ChatPrompt | null, vocabulary: Vocabulary): (prompt: Prompt) => number[] {
   return (prompt) => {
     if (prompt.kind === 'tokens') {
       const wrong = prompt.tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabulary.size);
@@ -95,20 +100,7 @@ function tokenizer(model: LlamaModel, vocabulary: Vocabulary): (prompt: Prompt) 
       return [...prompt.tokens];
     }
     if (prompt.kind === 'text') return vocabulary.tokenize(prompt.text, true);
-    if (!wrapper) throw new Error('the model has no chat template that could be resolved: use /v1/completions');
-    const { contextText } = wrapper.generateContextState({ chatHistory: chatHistory(prompt.messages) });
-    const tokens: number[] = contextText.tokenize(model.tokenizer);
-    return begin !== null && model.tokens.shouldPrependBosToken && tokens[0] !== begin ? [begin, ...tokens] : tokens;
+    if (!chat) throw new Error('the model has no chat template that could be resolved: use /v1/completions');
+    return chat.tokens(prompt.messages, [], 'free');
   };
-}
-
-/** OpenAI roles in the library's words, with an open assistant turn at the end. */
-function chatHistory(messages: readonly ChatMessage[]): ChatHistoryItem[] {
-  return [...messages.map(turnOf), { type: 'model', response: [] }];
-}
-
-function turnOf({ role, content }: ChatMessage): ChatHistoryItem {
-  if (role === 'system' || role === 'developer') return { type: 'system', text: content };
-  if (role === 'assistant') return { type: 'model', response: [content] };
-  return { type: 'user', text: content };
 }

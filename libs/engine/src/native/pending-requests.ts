@@ -109,7 +109,7 @@ export class PendingRequests {
   }
 }
 
-function tokenEvent([, choice, text, entropyNats, nllNats, marginNats, logprobs]: TokenTuple): TokenEvent {
+function tokenEvent([, choice, text, entropyNats, nllNats, marginNats, logprobs, toolCalls]: TokenTuple): TokenEvent {
   return {
     type: 'token',
     choice,
@@ -119,5 +119,6 @@ function tokenEvent([, choice, text, entropyNats, nllNats, marginNats, logprobs]
         ? { kind: 'none' }
         : { kind: 'exact', entropyNats, nllNats, marginNats: marginNats ?? Number.POSITIVE_INFINITY },
     ...(logprobs ? { logprobs } : {}),
+    ...(toolCalls ? { toolCalls } : {}),
   };
 }

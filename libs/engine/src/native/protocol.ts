@@ -9,6 +9,8 @@ import type {
   SequenceScore,
   Ticket,
   TokenLogprobs,
+  ToolCallDelta,
+  ToolUse,
 } from '../engine.js';
 
 export interface LoadRequest {
@@ -36,6 +38,7 @@ export interface GenerateMessage {
   readonly choices: number;
   readonly topLogprobs: number | null;
   readonly constraint: Constraint | null;
+  readonly tools: ToolUse | null;
   readonly ticket: Ticket | null;
 }
 
@@ -47,7 +50,7 @@ export type ToChild =
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'ping' };
 
-/** [request, choice, text, entropy, NLL, margin (nats; null: not a number), log probabilities when asked for] */
+/** [request, choice, text, entropy, NLL, margin (nats; null: not a number), log probabilities when asked for, pieces of calls] */
 export type TokenTuple = readonly [
   id: number,
   choice: number,
@@ -55,7 +58,8 @@ export type TokenTuple = readonly [
   entropyNats: number | null,
   nllNats: number | null,
   marginNats: number | null,
-  logprobs?: TokenLogprobs,
+  logprobs?: TokenLogprobs | null,
+  toolCalls?: readonly ToolCallDelta[],
 ];
 
 export interface EndOfRequest {

@@ -4,6 +4,7 @@ import type { Fault } from '#libs/base';
 import { fail, type Outcome, ok } from '#libs/base';
 import type { Constraint } from '../../engine.js';
 import { checkBounds, undefinedRules } from './bounds.js';
+import type { Grammar } from './expression.js';
 import { printGrammar } from './print.js';
 import { readGbnf } from './read-gbnf.js';
 import { type ConstraintFaultCode, Refusal } from './refusal.js';
@@ -26,17 +27,33 @@ const maxGrammarBytes = 1 << 20;
  * Takes milliseconds, and a second or two for the most costly 64 KB.
  */
 export function gbnfOf(constraint: Constraint): Outcome<string, Fault<ConstraintFaultCode>> {
-  try {
+  return guarded(() => {
     switch (constraint.kind) {
       case 'jsonObject':
-        return ok(textOfSchema({ type: 'object' }));
+        return textOfSchema({ type: 'object' });
       case 'jsonSchema':
         checkSourceSize(constraint.schema);
-        return ok(textOfSchema(constraint.schema));
+        return textOfSchema(constraint.schema);
       case 'gbnf':
         checkGbnf(constraint.grammar);
-        return ok(constraint.grammar);
+        return constraint.grammar;
     }
+  });
+}
+
+/** Rules of our own making as GBNF text, under the same bounds and with the same faults; `placeOf` names the field that a rule comes from. */
+export function boundedText(
+  make: () => { readonly grammar: Grammar; readonly placeOf: (ruleName: string) => string },
+): Outcome<string, Fault<ConstraintFaultCode>> {
+  return guarded(() => {
+    const { grammar, placeOf } = make();
+    return textOf(grammar, placeOf);
+  });
+}
+
+function guarded(make: () => string): Outcome<string, Fault<ConstraintFaultCode>> {
+  try {
+    return ok(make());
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return fail({ code: error.code, message: error.message, field: error.field, remedy: error.remedy });
@@ -45,7 +62,11 @@ export function gbnfOf(constraint: Constraint): Outcome<string, Fault<Constraint
 
 function textOfSchema(schema: unknown): string {
   const made = schemaGrammar(schema);
-  const grammar = pruned(made.grammar);
+  return textOf(made.grammar, (name) => made.places.get(name) ?? '');
+}
+
+function textOf(rules: Grammar, placeOf: (ruleName: string) => string): string {
+  const grammar = pruned(rules);
   if (grammar === null)
     throw new Refusal(
       'constraint.invalid',
@@ -53,7 +74,7 @@ function textOfSchema(schema: unknown): string {
       'No finite value satisfies the schema.',
       'Look for contradictions and for endless required references.',
     );
-  checkBounds(grammar, (name) => made.places.get(name) ?? '');
+  checkBounds(grammar, placeOf);
   const text = printGrammar(grammar);
   if (text.length > maxGrammarBytes)
     throw new Refusal('constraint.too-large', '', 'The grammar of the schema is too long.', 'Use a smaller schema.');

@@ -9,6 +9,8 @@ const pieceBytes = 256;
 export class LibllamaVocabulary implements Vocabulary {
   readonly size: number;
   private readonly pieces: (Uint8Array | undefined)[];
+  /** Only of tokens in answers that may call functions. */
+  private readonly spellings: (Uint8Array | undefined)[] = [];
   private readonly ends: Int8Array;
   private readonly begin: number | null;
 
@@ -32,16 +34,24 @@ export class LibllamaVocabulary implements Vocabulary {
   }
 
   bytes(token: number): Uint8Array {
-    const known = this.pieces[token];
+    return this.pieceOf(token, this.pieces, false);
+  }
+
+  spelling(token: number): Uint8Array {
+    return this.pieceOf(token, this.spellings, true);
+  }
+
+  private pieceOf(token: number, kept: (Uint8Array | undefined)[], special: boolean): Uint8Array {
+    const known = kept[token];
     if (known) return known;
     let room = new Uint8Array(pieceBytes);
-    let length = this.library.llama_token_to_piece(this.vocabulary, token, room, room.length, 0, false);
+    let length = this.library.llama_token_to_piece(this.vocabulary, token, room, room.length, 0, special);
     if (length < 0) {
       room = new Uint8Array(-length);
-      length = this.library.llama_token_to_piece(this.vocabulary, token, room, room.length, 0, false);
+      length = this.library.llama_token_to_piece(this.vocabulary, token, room, room.length, 0, special);
     }
     const piece = room.slice(0, Math.max(0, length));
-    this.pieces[token] = piece;
+    kept[token] = piece;
     return piece;
   }
 
