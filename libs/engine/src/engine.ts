@@ -253,6 +253,27 @@ export class EngineError extends Error {
 
 export type EngineState = 'idle' | 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';
 
+/**
+ * `up`: takes requests. `ejected`: its requests fail or come late, none until a time. `trial`: one at a time, until one has its first byte.
+ * `down`: it does not answer at all, none until it does.
+ */
+export type EndpointState = 'up' | 'ejected' | 'trial' | 'down';
+
+/** One of the places at which a version is served. */
+export interface EndpointFigures {
+  readonly name: string;
+  readonly state: EndpointState;
+  /** Why it is not up; null when it is. */
+  readonly reason: string | null;
+  readonly running: number;
+  /** Requests that it may hold now; 0: none. */
+  readonly limit: number;
+  /** Median of the last 16; null while there are fewer than 5. */
+  readonly ttftMs: number | null;
+  /** How its requests ended, since the version was loaded. */
+  readonly ended: { readonly ok: number; readonly failed: number; readonly cancelled: number; readonly refused: number };
+}
+
 /** What an engine does right now. Null where the engine does not know. */
 export interface EngineStats {
   readonly state: EngineState;
@@ -274,6 +295,8 @@ export interface EngineStats {
   readonly crashes: number;
   readonly pid: number | null;
   readonly rssBytes: number | null;
+  /** Where requests go, of engines that have several places for them. */
+  readonly endpoints?: readonly EndpointFigures[];
 }
 
 /** Figures of an engine that does nothing, or knows nothing of what it does. */
