@@ -32,6 +32,15 @@ export const llamaEngineSpec = z.strictObject({
 export const openaiEngineSpec = z.strictObject({
   kind: z.literal('openai'),
   baseUrl: z.url({ protocol: /^https?$/ }).max(2048),
+  /** Base URLs of more replicas that serve the same model: requests go to the one with the fewest, failing ones are left out. */
+  endpoints: z
+    .array(z.url({ protocol: /^https?$/ }).max(2048))
+    .min(1)
+    .max(63)
+    .refine((urls) => new Set(urls).size === urls.length, { message: 'must name each replica once' })
+    .optional(),
+  /** Requests at once at each endpoint of one gateway process; more wait in Serin's own queue. Default: what the server tells of itself, else 1,024. */
+  maxConcurrent: z.int().min(1).max(1024).optional(),
   model: z.string().min(1).max(256),
   /** Name of an environment variable of the gateway that holds the upstream's key; the key itself is never stored. */
   credentialEnv: z

@@ -22,6 +22,8 @@ export type EngineSpec =
   | {
       readonly kind: 'openai';
       readonly baseUrl: string;
+      readonly endpoints?: readonly string[] | undefined;
+      readonly maxConcurrent?: number | undefined;
       readonly model: string;
       readonly credentialEnv?: string | undefined;
       readonly logprobs?: { readonly top: number; readonly share: number } | undefined;
@@ -68,5 +70,6 @@ export async function createEngine(spec: EngineSpec, environment: EngineEnvironm
     });
   }
   const { top, share } = spec.logprobs ?? usualLogprobs;
-  return ok(new HttpEngine({ baseUrl: spec.baseUrl, model: spec.model, credential, sampling: { topLogprobs: top, share } }));
+  const { baseUrl, endpoints, maxConcurrent, model } = spec;
+  return ok(new HttpEngine({ baseUrl, endpoints, maxConcurrent, model, credential, sampling: { topLogprobs: top, share } }));
 }

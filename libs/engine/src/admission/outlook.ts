@@ -2,13 +2,13 @@
 import type { Priority } from '../engine.js';
 import { type Ask, classes, type EngineLoad, type Refusal, type Work } from './ask.js';
 import type { FairTurns } from './fair-turns.js';
-import type { SpeedEstimate } from './speed.js';
+import type { Forecast } from './speed.js';
 
 /** Assumes that nothing else comes and that tenants keep taking turns: what is known when it is asked. O(tenants + slots x log(slots)). */
 export class Outlook {
   constructor(
     private readonly turns: Readonly<Record<Priority, FairTurns<unknown>>>,
-    private readonly speed: SpeedEstimate,
+    private readonly speed: Forecast,
     private readonly load: () => EngineLoad,
   ) {}
 

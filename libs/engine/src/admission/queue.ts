@@ -5,7 +5,7 @@ import { DeadlineHeap } from './deadline-heap.js';
 import type { ExpectedOutput } from './expected-output.js';
 import { FairTurns } from './fair-turns.js';
 import { Outlook } from './outlook.js';
-import type { SpeedEstimate } from './speed.js';
+import type { Forecast } from './speed.js';
 import type { Entry } from './tenant-line.js';
 
 export interface AdmissionOptions {
@@ -24,7 +24,7 @@ export interface AdmissionOptions {
   /** What others may do while a head waits for room. Defaults 8 and 2,000. */
   readonly maxPasses?: number;
   readonly maxPassMs?: number;
-  readonly speed: SpeedEstimate;
+  readonly speed: Forecast;
   readonly expected: ExpectedOutput;
   /** What runs now; asked when a prediction is needed. */
   readonly load: () => EngineLoad;

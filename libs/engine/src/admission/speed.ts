@@ -16,6 +16,14 @@ const smallCpu: StepCost = { stepMs: 30, sequenceMs: 3, promptTokenMs: 3 };
 /** Steps after which an old one counts 1/e. */
 const memory = 200;
 
+/** What the queue asks of whoever measures. */
+export interface Forecast {
+  /** Until an ask behind `ahead` gets a slot. */
+  waitMs(ahead: Work, load: EngineLoad): number;
+  /** When an ask behind `ahead` begins and ends. Never sooner for more work ahead. */
+  predict(ahead: Work, load: EngineLoad, own: Work): Prediction;
+}
+
 export interface Prediction {
   /** Until the first token is evaluated. */
   readonly waitMs: number;
@@ -23,7 +31,7 @@ export interface Prediction {
   readonly finishMs: number;
 }
 
-export class SpeedEstimate {
+export class SpeedEstimate implements Forecast {
   private readonly fit: StepCostFit;
   private chunkTokens: number;
   private prefillPerStep = 0;

@@ -5,8 +5,10 @@ import { guardedLookup } from './address.js';
 import { faultOf } from './faults.js';
 import type { Target } from './target.js';
 
-/** Requests in flight. undici would queue what is beyond it, without bound and unseen, so the engine refuses before. */
+/** Requests in flight at most, as the fleet grants them. */
 export const maxConnections = 1_024;
+/** undici would queue what is beyond its connections, without bound and unseen: it has some to spare, for health pages and answers that are still being closed. */
+const spareConnections = 128;
 const largestHeaderBytes = 32 << 10;
 const keptErrorBytes = 4 << 10;
 /** Below the 5 s after which Node, uvicorn and llama-server close an idle connection: a request must not meet a closing one. */
@@ -30,7 +32,7 @@ export class Connection {
     connectMs: number,
   ) {
     this.pool = new Pool(target.origin, {
-      connections: maxConnections,
+      connections: maxConnections + spareConnections,
       pipelining: 1,
       allowH2: false,
       headersTimeout: 0,

@@ -1,5 +1,6 @@
 // Any OpenAI-compatible server behind the engine port: vLLM, SGLang, llama-server, TGI, Ollama. Streams always, so that cancelling and first-token time are real.
 import { type Clock, type Outcome, ok, type Rng, systemClock, systemRng } from '#libs/base';
+import { ExpectedOutput } from '../admission/index.js';
 import {
   type Embeddings,
   type EmbedRequest,
@@ -20,18 +21,26 @@ import { mostChoices } from './dialect.js';
 import { embedAt } from './embed.js';
 import { EventReader } from './events.js';
 import { errorIn, faultOf, refusalFault, reportedFault } from './faults.js';
+import { awaitLease } from './fleet/await-lease.js';
+import { Fleet } from './fleet/fleet.js';
+import { loadOf, mergeMetrics } from './fleet/fleet-metrics.js';
+import { isWorthRetrying, type Lease, resultOf } from './fleet/lease.js';
+import { checkEndpoints, type Surveyed, surveyEndpoints } from './fleet/survey.js';
+import { type NamedTarget, targetsOf } from './fleet/targets.js';
 import { json } from './identify.js';
 import { MetricsReader } from './metrics-reader.js';
-import { checkModel, probe } from './probe.js';
 import { type PreparedRequest, prepareRequest } from './request-body.js';
-import { type Target, targetOf } from './target.js';
 import type { UpstreamFacts } from './upstream-facts.js';
-import { noMetrics, type UpstreamMetrics } from './upstream-metrics.js';
+import type { UpstreamMetrics } from './upstream-metrics.js';
 import { defaultDeadlines, type HttpDeadlines, Watch } from './watch.js';
 
 export interface HttpEngineOptions {
   /** As OpenAI clients take it, usually ending in /v1. */
   readonly baseUrl: string;
+  /** Base URLs of more replicas of the same model. */
+  readonly endpoints?: readonly string[] | undefined;
+  /** Requests at once at each endpoint. Default: what the server tells, else 1,024. */
+  readonly maxConcurrent?: number | undefined;
   readonly model: string;
   readonly credential?: string | undefined;
   readonly clock?: Clock;
@@ -50,7 +59,6 @@ const bytesPerToken = 8 << 10;
 const bytesPerAnswer = 1 << 20;
 /** How long an upstream may take to close an answer that has ended before we close the connection. */
 const settleMs = 500;
-const drainPollMs = 20;
 
 export class HttpEngine implements InferenceEngine {
   readonly kind = 'http';
@@ -59,14 +67,14 @@ export class HttpEngine implements InferenceEngine {
   private readonly deadlines: HttpDeadlines;
   private readonly sampling: { readonly topLogprobs: number; readonly share: number };
   private readonly listeners = new Set<(stats: EngineStats) => void>();
-  private readonly target: Outcome<Target, EngineFault>;
-  private connection: Connection | null = null;
+  private readonly targets: Outcome<readonly NamedTarget[], EngineFault>;
+  private readonly expected = new ExpectedOutput();
+  private fleet: Fleet | null = null;
   private facts: UpstreamFacts | null = null;
-  private reader: MetricsReader | null = null;
+  private readers: readonly MetricsReader[] = [];
   private embeds: boolean | null = null;
   private state: EngineState = 'idle';
   private reason: string | null = null;
-  private running = 0;
   private inputTokens = 0;
   private cachedTokens = 0;
 
@@ -75,38 +83,47 @@ export class HttpEngine implements InferenceEngine {
     this.rng = options.rng ?? systemRng;
     this.deadlines = { ...defaultDeadlines, ...options.deadlines };
     this.sampling = options.sampling ?? defaultSampling;
-    this.target = targetOf(options.baseUrl);
+    this.targets = targetsOf(options.baseUrl, options.endpoints ?? []);
   }
 
-  /** Address, credential and model name; generates nothing. */
+  /** Addresses, credential and model name; generates nothing. */
   async preflight(signal: AbortSignal): Promise<Outcome<{ readonly needBytes: number | null }, EngineFault>> {
-    if (!this.target.ok) return this.target;
-    const { connectMs } = this.deadlines;
-    return await this.within(connectMs * 2, signal, async (bounded) => {
-      const checked = await checkModel(this.probeInput(this.open(), bounded));
-      return 'fault' in checked ? { ok: false, fault: checked.fault } : ok({ needBytes: null });
-    });
+    if (!this.targets.ok) return this.targets;
+    const opened = this.open(this.targets.value);
+    const checked = await checkEndpoints(opened, { clock: this.clock, limitMs: this.deadlines.connectMs * 2, signal });
+    await close(opened);
+    return checked.ok ? ok({ needBytes: null }) : checked;
   }
 
   /** Finds out what the upstream is and can do by single tokens, within `deadlines.probeMs`. */
   async load(signal: AbortSignal): Promise<void> {
     this.enter('loading', null);
-    const loaded = !this.target.ok
-      ? this.target
-      : await this.within<UpstreamFacts>(this.deadlines.probeMs, signal, async (bounded) => {
-          const input = this.probeInput(this.open(), bounded);
-          const checked = await checkModel(input);
-          return 'fault' in checked ? { ok: false, fault: checked.fault } : ok(await probe(input, await checked.identity()));
-        });
-    if (!loaded.ok) {
-      this.enter('failed', loaded.fault.message);
-      throw new EngineError(loaded.fault);
+    if (!this.targets.ok) throw this.failed(this.targets.fault);
+    const opened = this.open(this.targets.value);
+    const { clock, rng, deadlines } = this;
+    const bounds = { clock, signal, checkMs: deadlines.connectMs * 2, probeMs: deadlines.probeMs };
+    const surveyed = await surveyEndpoints(opened, bounds);
+    if (!surveyed.ok) {
+      await close(opened);
+      throw this.failed(surveyed.fault);
     }
-    this.facts = loaded.value;
-    await this.reader?.stop();
-    const { dialect, maxParallel } = this.facts;
-    this.reader = new MetricsReader({ connection: this.open(), clock: this.clock, dialect, maxParallel, model: this.options.model });
-    this.reader.start();
+    await this.leave(0);
+    const { facts, troubles } = surveyed.value;
+    const { dialect, maxParallel, contextSize } = facts;
+    this.facts = facts;
+    const readers = opened.map(
+      ({ connection }) => new MetricsReader({ connection, clock, dialect, maxParallel, model: this.options.model }),
+    );
+    this.readers = readers;
+    for (const reader of readers) reader.start();
+    const limit = Math.min(maxConnections, this.options.maxConcurrent ?? maxParallel ?? maxConnections);
+    const endpoints = opened.map(({ connection, name }, index) => {
+      const metrics = (): UpstreamMetrics => readers[index]?.metrics ?? mergeMetrics([]);
+      return { connection, name, limit, metrics, trouble: troubles[index] ?? null };
+    });
+    const onServing = (): void => this.follow();
+    this.fleet = new Fleet({ endpoints, clock, rng, contextSize, hasHealthPage: hasHealthPage(dialect), onServing });
+    this.fleet.start();
     this.enter('ready', null);
   }
 
@@ -138,31 +155,75 @@ export class HttpEngine implements InferenceEngine {
 
   /** The upstream's own figures; all null where it tells none. */
   upstreamMetrics(): UpstreamMetrics {
-    return this.reader?.metrics ?? noMetrics;
+    return mergeMetrics(this.readers.map(({ metrics }) => metrics));
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<TokenEvent, void, undefined> {
-    const { facts } = this;
-    if (this.state !== 'ready' || facts === null) throw notLoaded(this.state);
-    if (this.running >= maxConnections) throw new EngineError(full());
+    const { facts, fleet } = this;
+    if (facts === null || fleet === null) throw notLoaded(this.state);
     const { topLogprobs, share } = this.sampling;
     const sampledTop = share > 0 && this.rng.uniform() < share ? topLogprobs : null;
     const prepared = prepareRequest(request, { model: this.options.model, facts, sampledTop });
-    this.running += 1;
+    const { maxTokens } = request.sampling;
+    const tokens = promptTokens(prepared.body.length) + prepared.choices * this.expected.of(maxTokens);
+    let lease: Lease | null = await awaitLease(fleet, { affinity: null, tokens, ticket: request.ticket ?? null }, signal);
     const watch = new Watch(this.clock, this.deadlines);
+    try {
+      while (lease !== null) {
+        let begun = false;
+        try {
+          for await (const event of this.answer(lease, { request, prepared, facts, watch }, signal)) {
+            begun = true;
+            yield event.type === 'end' ? { ...event, queueWaitMs: event.queueWaitMs + lease.waitedMs } : event;
+          }
+          return;
+        } catch (error) {
+          if (!(error instanceof EngineError)) throw error;
+          const result = resultOf(error.fault);
+          const again: Lease | null =
+            !begun && isWorthRetrying(error.fault) && (result === 'failed' || result === 'refused') ? lease.retry(result) : null;
+          lease.done(result);
+          if (again === null) throw error;
+          lease = again;
+        }
+      }
+    } finally {
+      watch.done();
+      // Left early by the reader, or for a reason of our own.
+      lease?.done('cancelled');
+    }
+  }
+
+  /** One try at one endpoint. Ends the lease when the answer is whole; throws EngineError. */
+  private async *answer(
+    lease: Lease,
+    {
+      request,
+      prepared,
+      facts,
+      watch,
+    }: { readonly request: GenerateRequest; readonly prepared: PreparedRequest; readonly facts: UpstreamFacts; readonly watch: Watch },
+    signal: AbortSignal,
+  ): AsyncGenerator<TokenEvent, void, undefined> {
     const given = new AbortController();
     const secret = this.options.credential;
+    const sentAtMs = this.clock.monotonicMs();
     let body: Body | null = null;
     let whole = false;
+    lease.lost = () =>
+      given.abort(new EngineError(faultOf('engine.upstream-unreachable', 'the endpoint fell silent', { retryable: true })));
     try {
-      body = await this.post(prepared, AbortSignal.any([signal, watch.signal, given.signal]));
+      body = await this.post(lease.connection, prepared, AbortSignal.any([signal, watch.signal, given.signal]));
       const events = new EventReader(body, mostBytesOf(request, prepared));
       for await (const event of readAnswer(events, { request: prepared, facts, secret })) {
         watch.pause();
+        lease.firstByte(this.clock.monotonicMs() - sentAtMs);
         if (event.type === 'end') {
           whole = true;
           this.inputTokens += event.usage.inputTokens;
           this.cachedTokens += event.usage.cachedTokens;
+          this.expected.observe(request.sampling.maxTokens, event.usage.outputTokens / prepared.choices);
+          lease.done('ok');
           void this.settle(events, given);
         }
         yield event;
@@ -170,55 +231,50 @@ export class HttpEngine implements InferenceEngine {
         watch.resume();
       }
     } catch (error) {
+      if (given.signal.aborted && !signal.aborted && given.signal.reason instanceof EngineError) throw given.signal.reason;
       throw explain(error, { signal, deadline: watch.signal, begun: body !== null });
     } finally {
       // Left early for whatever reason: the upstream must stop working for nobody, and this connection serves no one else.
       if (!whole) given.abort();
-      watch.done();
-      this.running -= 1;
     }
   }
 
   /** Vectors of unit length. The first use tells whether the upstream has the endpoint. */
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
-    if (this.state !== 'ready') throw notLoaded(this.state);
+    const { fleet } = this;
+    if (fleet === null) throw notLoaded(this.state);
     if (this.embeds === false) throw new EngineError(faultOf('engine.bad-request', 'the upstream gives no embeddings'));
     const { model, credential } = this.options;
-    const made = await this.within(this.deadlines.firstTokenMs, signal, async (bounded) =>
-      ok(await embedAt(this.open(), request, { model, secret: credential, now: this.clock.now(), signal: bounded })),
-    );
-    if (made.ok) {
-      this.embeds = true;
-      return made.value;
+    const tokens = request.inputs.reduce((sum, input) => sum + (typeof input === 'string' ? promptTokens(input.length) : input.length), 0);
+    const { firstTokenMs } = this.deadlines;
+    const bounds = { clock: this.clock, limitMs: firstTokenMs, signal };
+    let lease: Lease | null = await awaitLease(fleet, { affinity: null, tokens, ticket: request.ticket ?? null }, signal);
+    for (;;) {
+      const { connection }: Lease = lease;
+      const made: Outcome<Embeddings, EngineFault> = await within(bounds, async (bounded) =>
+        ok(await embedAt(connection, request, { model, secret: credential, now: this.clock.now(), signal: bounded })),
+      );
+      const result = resultOf(made.ok ? null : made.fault);
+      if (made.ok) {
+        lease.done('ok');
+        this.embeds = true;
+        return made.value;
+      }
+      const again: Lease | null = isWorthRetrying(made.fault) && (result === 'failed' || result === 'refused') ? lease.retry(result) : null;
+      const { code, field, retryable } = made.fault;
+      // Before it ever worked, a refusal that will not pass is that of the endpoint, and no failure of the server.
+      const lacks = this.embeds === null && !retryable && code === 'engine.upstream-error' && field === 'spec.engine.model';
+      if (lacks) this.embeds = false;
+      lease.done(lacks ? 'ok' : result);
+      if (again === null) throw new EngineError(made.fault);
+      lease = again;
     }
-    const { code, field, retryable } = made.fault;
-    // Before it ever worked, a refusal that will not pass is that of the endpoint.
-    if (this.embeds === null && !retryable && code === 'engine.upstream-error' && field === 'spec.engine.model') this.embeds = false;
-    throw new EngineError(made.fault);
   }
 
   stats(): EngineStats {
-    const { state, reason, inputTokens, cachedTokens } = this;
-    const { running, waiting, queueWaitMs, occupancy, kvCellsUsed, kvCellsTotal, inputTokensPerS, outputTokensPerS } =
-      this.upstreamMetrics();
-    return {
-      ...unknownLoad,
-      state,
-      reason,
-      running: running ?? this.running,
-      queued: waiting ?? 0,
-      queueWaitMs,
-      occupancy,
-      kvCellsUsed,
-      kvCellsTotal,
-      inputTokensPerS,
-      outputTokensPerS,
-      inputTokens,
-      cachedTokens,
-      crashes: 0,
-      pid: null,
-      rssBytes: null,
-    };
+    const { state, reason, fleet, inputTokens, cachedTokens } = this;
+    const load = fleet === null ? unknownLoad : { ...unknownLoad, ...loadOf(fleet, this.upstreamMetrics()) };
+    return { ...load, state, reason, inputTokens, cachedTokens, crashes: 0, pid: null, rssBytes: null };
   }
 
   onStateChange(listener: (stats: EngineStats) => void): () => void {
@@ -227,19 +283,13 @@ export class HttpEngine implements InferenceEngine {
   }
 
   async unload(drainMs: number): Promise<void> {
-    const until = this.clock.monotonicMs() + drainMs;
-    while (this.running > 0 && this.clock.monotonicMs() < until) await this.clock.sleep(drainPollMs);
+    await this.leave(drainMs);
     this.enter('stopped', null);
-    await this.reader?.stop();
-    this.reader = null;
-    await this.connection?.close();
-    this.connection = null;
   }
 
-  private async post({ endpoint, body }: PreparedRequest, signal: AbortSignal): Promise<Body> {
+  private async post(connection: Connection, { endpoint, body }: PreparedRequest, signal: AbortSignal): Promise<Body> {
     const { credential } = this.options;
     try {
-      const connection = this.open();
       const answer = await connection.stream(`${connection.target.apiPath}${endpoint}`, body, signal);
       if ('refusal' in answer) throw new EngineError(refusalFault(answer.refusal, this.clock.now(), credential));
       // A connection that is given up must not end the process by an error that nobody reads.
@@ -263,19 +313,31 @@ export class HttpEngine implements InferenceEngine {
     await late.catch(() => undefined);
   }
 
-  private async within<T>(limitMs: number, signal: AbortSignal, work: (bounded: AbortSignal) => Promise<Outcome<T, EngineFault>>) {
-    return await within({ clock: this.clock, limitMs, signal }, work);
-  }
-
-  private probeInput(connection: Connection, signal: AbortSignal) {
+  private open(targets: readonly NamedTarget[]): Opened[] {
     const { model, credential } = this.options;
-    return { connection, model, secret: credential, now: this.clock.now(), signal };
+    return targets.map(({ target, name, field }) => {
+      const connection = new Connection(target, credential, this.deadlines.connectMs);
+      return { connection, name, field, probe: { connection, model, secret: credential, now: this.clock.now() } };
+    });
   }
 
-  private open(): Connection {
-    if (!this.target.ok) throw new EngineError(this.target.fault);
-    this.connection ??= new Connection(this.target.value, this.options.credential, this.deadlines.connectMs);
-    return this.connection;
+  /** Lets running requests end, then lets go of everything. */
+  private async leave(drainMs: number): Promise<void> {
+    await this.fleet?.close(drainMs);
+    await Promise.all(this.readers.map(async (reader) => await reader.stop()));
+    this.fleet = null;
+    this.readers = [];
+  }
+
+  /** Serving ends with the last endpoint and comes back with the first. */
+  private follow(): void {
+    const out = this.fleet?.trouble ?? null;
+    this.enter(out === null ? 'ready' : 'failed', out);
+  }
+
+  private failed(fault: EngineFault): EngineError {
+    this.enter('failed', fault.message);
+    return new EngineError(fault);
   }
 
   private enter(state: EngineState, reason: string | null): void {
@@ -289,8 +351,22 @@ function notLoaded(state: EngineState): EngineError {
   return new EngineError(faultOf('engine.not-loaded', `the engine is ${state}`, { retryable: true }));
 }
 
-function full(): EngineFault {
-  return faultOf('engine.overloaded', `${maxConnections} requests are with the upstream already`, { retryable: true, retryAfterMs: 1_000 });
+interface Opened extends Surveyed {
+  readonly connection: Connection;
+  readonly name: string;
+}
+
+async function close(opened: readonly Opened[]): Promise<void> {
+  await Promise.all(opened.map(async ({ connection }) => await connection.close()));
+}
+
+/** Four bytes are a token, more or less, in every tokenizer and most languages. */
+function promptTokens(bytes: number): number {
+  return Math.ceil(bytes / 4);
+}
+
+function hasHealthPage(dialect: UpstreamFacts['dialect']): boolean {
+  return dialect !== 'openai' && dialect !== 'ollama';
 }
 
 function mostBytesOf({ sampling }: GenerateRequest, { choices }: PreparedRequest): number {

@@ -1,0 +1,59 @@
+// A granted lease: counts at its endpoint until its one end.
+import type { Connection } from '../connection.js';
+import type { Endpoint } from './endpoint.js';
+import type { Lease, LeaseResult } from './lease.js';
+
+/** The fleet's side of it. */
+export interface Landlord {
+  began(place: Place, ttftMs: number): void;
+  ended(place: Place, result: LeaseResult): void;
+  /** Another place for the same request, elsewhere. */
+  again(place: Place): Lease | null;
+}
+
+export class Place implements Lease {
+  lost: (() => void) | null = null;
+  /** Where it stands among all that run; written by the fleet alone. */
+  index = -1;
+  private begun = false;
+  private over = false;
+
+  constructor(
+    private readonly landlord: Landlord,
+    readonly endpoint: Endpoint,
+    readonly tokens: number,
+    readonly waitedMs: number,
+    readonly grantedAtMs: number,
+    /** It is the second try of its request. */
+    private readonly second: boolean,
+  ) {}
+
+  get connection(): Connection {
+    return this.endpoint.connection;
+  }
+
+  get name(): string {
+    return this.endpoint.name;
+  }
+
+  firstByte(ttftMs: number): void {
+    if (this.begun || this.over) return;
+    this.begun = true;
+    this.landlord.began(this, ttftMs);
+  }
+
+  done(result: LeaseResult): void {
+    if (this.over) return;
+    this.over = true;
+    this.lost = null;
+    this.landlord.ended(this, result);
+  }
+
+  retry(result: 'failed' | 'refused'): Lease | null {
+    const may = !this.begun && !this.second && !this.over;
+    // Found before this one's place is free: what waits longer takes that.
+    const next = may ? this.landlord.again(this) : null;
+    this.done(result);
+    return next;
+  }
+}
