@@ -85,6 +85,8 @@ export class FakeUpstream {
   cachedTokens = 3;
   /** Generations from now that end with their very first token, of which nothing is said. */
   mute = 0;
+  /** Answers no page either, as a process that is stopped. */
+  hangs = false;
   /** Pause before each token. */
   tokenMs = 0;
   /** Generations whose client left before their end. */
@@ -143,6 +145,7 @@ export class FakeUpstream {
     if (this.credential !== null && request.headers.authorization !== `Bearer ${this.credential}`) {
       return this.refuse(response, 401, `Incorrect API key provided: ${String(request.headers.authorization)}`);
     }
+    if (request.method === 'GET' && this.hangs) return await delay(60_000, undefined, { signal: this.stopping.signal });
     if (request.method === 'GET') return this.page(path, response);
     if (path === '/v1/embeddings') return this.embed(body, response);
     const chat = path === '/v1/chat/completions';
