@@ -1,4 +1,5 @@
 // All migrations, oldest first. Hand-written SQL, up and down.
 import { Initial0001 } from './0001-initial.js';
+import { KeyLimits0002 } from './0002-key-limits.js';
 
-export const migrations = [Initial0001];
+export const migrations = [Initial0001, KeyLimits0002];

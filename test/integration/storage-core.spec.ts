@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Window, WindowBook } from '#libs/analysis';
 import { ApiKeyStore, GatewayStore, hashKey, Listener, ModelStore, RoutingStore, VersionStore, WindowStore } from '#libs/storage';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js';
+import { migrations } from '#migrations';
 
 let test: TestDatabase;
 beforeAll(async () => {
@@ -224,7 +225,7 @@ describe('API keys', () => {
 describe('migrations', () => {
   it('go down to nothing and up again', async () => {
     const other = await createTestDatabase();
-    await other.database.dataSource.undoLastMigration({ transaction: 'each' });
+    for (const _ of migrations) await other.database.dataSource.undoLastMigration({ transaction: 'each' });
     const left = await other.database.manager.query(
       `select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname <> 'schema_migrations'`,
     );

@@ -3,7 +3,9 @@ import type { Clock } from '#libs/base';
 import { type Database, openDatabase } from '#libs/storage';
 
 const retryEveryMs = 1_000;
+const connectMs = 2_000;
 const deadlineMs = 4_000;
+const goodbyeMs = 1_000;
 
 export class DatabaseLink {
   private database: Database | null = null;
@@ -29,6 +31,7 @@ export class DatabaseLink {
         url: this.url,
         applicationName: 'serin-gateway',
         poolSize: 3,
+        connectMs,
         deadlineMs,
         onConnectionError: () => undefined,
       });
@@ -41,10 +44,28 @@ export class DatabaseLink {
     }
   }
 
+  /**
+   * Lets go of a handle that does not answer. Where packets are dropped a pooled connection looks whole for a quarter of an hour and
+   * everybody would queue behind it; new connections are open as soon as the network is.
+   */
+  abandon(database: Database): void {
+    if (this.database !== database) return;
+    this.database = null;
+    // Its goodbye has no answer either, so nobody waits; the system drops the sockets when it gives up sending.
+    database.close().catch(() => undefined);
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     await this.opening?.catch(() => undefined);
-    await this.database?.close();
+    const { database } = this;
     this.database = null;
+    if (!database) return;
+    const said = new AbortController();
+    const goodbye = database.close().then(
+      () => said.abort(),
+      () => said.abort(),
+    );
+    await Promise.race([goodbye, this.clock.sleep(goodbyeMs, said.signal).catch(() => undefined)]);
   }
 }

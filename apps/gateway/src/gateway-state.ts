@@ -11,8 +11,12 @@ export interface StateOfGateway {
     readonly routingTable: { readonly generation: number; readonly ageS: number | null } | null;
     /** False when the database was not heard of for five seconds: the gateway serves on by what it knows. */
     readonly database: boolean;
-    /** `poll` when hints do not come through, as behind a transaction pooler. */
+    /** `poll` while hints do not come through: without a connection to listen on, or behind a transaction pooler. */
     readonly hints: 'listen' | 'poll';
+    /** A newer table that was not taken, and why; the one before stays in use. */
+    readonly refusedTable: { readonly generation: number; readonly reason: string } | null;
+    /** Live gateways, by which the limits of keys are divided; null before the first table. */
+    readonly gateways: number | null;
     readonly droppedWindows: number;
     readonly inFlight: number;
     /** How requests ended since the start, by version. */

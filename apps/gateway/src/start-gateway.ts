@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
+import { type KeyLimits, unlimited } from '#libs/contract';
 import { DeviceWatch, freeGpuBytes, readHostMemory } from '#libs/engine';
 import type { Log } from '#libs/telemetry';
+import { keyIdOf } from './completions/authorise.js';
 import { Completions } from './completions/completions.js';
 import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
 import { HotPath } from './completions/hot-path.js';
@@ -17,6 +19,7 @@ import { type EngineFactory, EnginePool, engineFactory } from './engines/pool.js
 import { frontServer, type ServerLimits, usualServerLimits } from './front-server.js';
 import { GatewayModule } from './gateway.module.js';
 import { GatewayState, type StateOfGateway } from './gateway-state.js';
+import { Limits } from './limits/limits.js';
 import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
 import { RequestBook } from './observe/request-book.js';
@@ -28,6 +31,8 @@ import { Scoring } from './scoring/scoring.js';
 
 export interface GatewayOptions {
   readonly databaseUrl: string;
+  /** For LISTEN only, when `databaseUrl` leads through a transaction pooler. */
+  readonly directDatabaseUrl?: string;
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -45,6 +50,10 @@ export interface GatewayOptions {
   readonly deadlines?: DeadlineSettings;
   readonly patience?: Partial<PatienceSettings>;
   readonly server?: Partial<ServerLimits>;
+  /** Of keys without limits of their own; default none. */
+  readonly keyLimits?: KeyLimits;
+  /** Pause between two looks at the routing table, default 1 s. */
+  readonly pollEveryMs?: number;
 }
 
 export interface RunningGateway {
@@ -69,8 +78,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     onChange: () => wake.now(),
   });
+  const limits = new Limits(options.keyLimits ?? unlimited);
   const feed = new RoutingFeed({
-    databaseUrl: options.databaseUrl,
+    listenUrl: options.directDatabaseUrl ?? options.databaseUrl,
+    gatewayId: options.gatewayId,
+    ...(options.pollEveryMs === undefined ? {} : { pollEveryMs: options.pollEveryMs }),
+    onKnowledge: (snapshot) => limits.follow(snapshot, keyIdOf),
     file: snapshotFile(options.dataDir),
     link,
     clock,
@@ -98,10 +111,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const deadlines = new Deadlines(clock, options.deadlines);
   const patience = new Patience({ ...usualPatience, ...options.patience });
   const book = new RequestBook();
-  const completions = new Completions({ feed, pool, recorder, book, deadlines, patience, clock, rng, log });
-  const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, clock });
+  const completions = new Completions({ feed, pool, recorder, book, deadlines, patience, limits, clock, rng, log });
+  const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, limits, clock });
   const files = new ExchangeFiles(join(options.dataDir, 'gateway', 'exchange'), { clock, ids });
-  const scoring = new Scoring({ feed, pool, deadlines, clock, files });
+  const scoring = new Scoring({ feed, pool, deadlines, limits, clock, files });
   const hot = new HotPath({ feed, completions, embeddings, scoring, book, patience, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
@@ -113,7 +126,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
           ? { generation: feed.current.table.generation, ageS: Number.isFinite(feed.ageMs) ? Math.round(feed.ageMs / 100) / 10 : null }
           : null,
         database: feed.ageMs < databaseSilenceMs,
-        hints: feed.deaf ? 'poll' : 'listen',
+        hints: feed.hearing ? 'listen' : 'poll',
+        refusedTable: feed.refused,
+        gateways: feed.current?.gateways ?? null,
         droppedWindows: recorder.droppedWindows,
         inFlight: hot.inFlight,
         requests: book.read(),
@@ -126,8 +141,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   devices.start();
   await feed.start();
-  const limits = { ...usualServerLimits, ...options.server };
-  const app = await createApp(state, hot, limits);
+  const serverLimits = { ...usualServerLimits, ...options.server };
+  const app = await createApp(state, hot, serverLimits);
   try {
     await app.listen(options.port, options.host);
   } catch (error) {
@@ -149,7 +164,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const server = app.getHttpServer() as Server;
     server.close();
     server.closeIdleConnections();
-    await drained(hot, limits.drainMs, clock);
+    await drained(hot, serverLimits.drainMs, clock);
     // What still runs is told so; nothing of it looks like a whole answer.
     completions.stop();
     await drained(hot, cutMs, clock);

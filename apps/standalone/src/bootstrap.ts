@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { allScopes, type Scope } from '#libs/contract';
+import { allScopes, type Scope, unlimited } from '#libs/contract';
 import { ApiKeyStore, type Database } from '#libs/storage';
 
 export interface Credentials {
@@ -51,7 +51,7 @@ async function keepApiKey(
   const keys = new ApiKeyStore();
   const known = await readSecret(path);
   if (known && (await keys.byKey(database.manager, known))) return { key: known, fresh: false };
-  const created = await keys.create(database.manager, { name, scopes: [...scopes] });
+  const created = await keys.create(database.manager, { name, scopes: [...scopes], limits: unlimited });
   await writeSecret(path, created.key);
   return { key: created.key, fresh: true };
 }

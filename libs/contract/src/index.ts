@@ -1,5 +1,6 @@
 // Serin's own HTTP contract as zod schemas, shared by server, CLI and dashboard.
 export * from './evaluations.js';
+export * from './limits.js';
 export * from './plan.js';
 export * from './resources.js';
 export * from './scopes.js';

@@ -28,6 +28,7 @@ const table = {
   body_too_large: [413, 'invalid_request_error'],
   unsupported_media_type: [415, 'invalid_request_error'],
   headers_too_large: [431, 'invalid_request_error'],
+  rate_limit_exceeded: [429, 'rate_limit_error'],
   overloaded: [429, 'rate_limit_error'],
   internal_error: [500, 'server_error'],
   engine_failed: [502, 'server_error'],

@@ -14,6 +14,8 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   /** Longest time for one statement, milliseconds, default 10 s; the client gives up 2 s later, whatever the server does. */
   readonly deadlineMs?: number;
+  /** Longest wait for a connection, milliseconds, default 5 s. */
+  readonly connectMs?: number;
   /** Told about connections that died while idle. The pool heals by itself, so nobody has to act. */
   readonly onConnectionError?: (error: Error) => void;
 }
@@ -91,7 +93,7 @@ export class Database {
 }
 
 function createSource(options: DatabaseOptions): DataSource {
-  const { url, applicationName, poolSize = 8, deadlineMs = statementLimitMs, onConnectionError } = options;
+  const { url, applicationName, poolSize = 8, deadlineMs = statementLimitMs, connectMs = connectLimitMs, onConnectionError } = options;
   const target = targetOf(url);
   return new DataSource({
     type: 'postgres',
@@ -103,7 +105,7 @@ function createSource(options: DatabaseOptions): DataSource {
     ssl: target.ssl,
     applicationName,
     poolSize,
-    connectTimeoutMS: connectLimitMs,
+    connectTimeoutMS: connectMs,
     installExtensions: false,
     // Stores speak SQL: no entity may read or write a table behind their back.
     entities: [],

@@ -48,6 +48,12 @@ export class GatewayStore {
     return await rows(tx, `select ${columns} from gateways order by id`, [liveMs]);
   }
 
+  /** How many gateways but this one were heard of lately. */
+  async othersLive(tx: EntityManager, id: string, liveMs: number = gatewayLiveMs): Promise<number> {
+    const sql = `select count(*)::int as others from gateways where id <> $1 and clock_timestamp() - seen_at < $2 * interval '1 millisecond'`;
+    return (await row<{ others: number }>(tx, sql, [id, liveMs]))?.others ?? 0;
+  }
+
   /** Says goodbye at an orderly stop, so that decisions do not wait for a gateway that is gone. */
   async remove(tx: EntityManager, id: string, bootId: string): Promise<void> {
     await row(tx, 'delete from gateways where id = $1 and boot_id = $2 returning id', [id, bootId]);

@@ -19,6 +19,13 @@ export interface ListenerOptions {
   readonly onNotice: (channel: string, payload: string) => void;
   /** After every (re)connection: anything may have been missed. */
   readonly onConnected?: () => void;
+  /** When our own test notice did not come back, at each try. */
+  readonly onDeaf?: () => void;
+  /**
+   * Sends the test notice on the connection that others send theirs on. Without it the listener tells itself, which proves nothing
+   * behind a transaction pooler: the answer to its own statement brings the notice along.
+   */
+  readonly notify?: (channel: string, payload: string) => Promise<void>;
   readonly clock?: Clock;
   readonly rng?: Rng;
 }
@@ -97,13 +104,15 @@ export class Listener {
     try {
       await client.connect();
       for (const channel of [echoChannel, ...this.options.channels]) await client.query(`listen ${channel}`);
-      await client.query('select pg_notify($1, $2)', [echoChannel, token]);
+      if (this.options.notify) await this.options.notify(echoChannel, token);
+      else await client.query('select pg_notify($1, $2)', [echoChannel, token]);
     } catch {
       await hangUp(client, this.clock);
       return null;
     }
     await this.clock.sleep(echoLimitMs, AbortSignal.any([echo.signal, this.closing.signal])).catch(() => undefined);
     this.notHearing = !echo.signal.aborted && !this.closed;
+    if (this.notHearing) this.options.onDeaf?.();
     if (this.notHearing || this.closed) {
       await hangUp(client, this.clock);
       return null;

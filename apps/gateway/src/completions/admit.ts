@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock, Rng } from '#libs/base';
 import type { ScannedBody } from '#libs/openai';
 import type { EnginePool } from '../engines/pool.js';
+import type { Door } from '../limits/door.js';
+import type { Entry } from '../limits/limits.js';
 import { promptClassOf } from '../routing/prompt-class.js';
 import type { Snapshot } from '../routing/snapshot.js';
 import { type Checked, good, refuse } from './checked.js';
@@ -20,16 +22,17 @@ export interface Admitted extends Placement {
   readonly wishes: Wishes;
   readonly tenant: string;
   readonly promptClass: string;
+  readonly entry: Entry;
 }
 
 export async function admit(
   request: IncomingMessage,
   endpoint: Endpoint,
-  { snapshot, pool, rng, clock }: { snapshot: Snapshot | null; pool: EnginePool; rng: Rng; clock: Clock },
+  { snapshot, pool, rng, clock, door }: { snapshot: Snapshot | null; pool: EnginePool; rng: Rng; clock: Clock; door: Door },
 ): Promise<Checked<Admitted>> {
-  const read = await readRequest(request, snapshot, clock);
+  const read = await readRequest(request, snapshot, clock, door);
   if (!read.ok) return read;
-  const { key, tenant, body, readAtMs, json } = read.value;
+  const { key, tenant, body, readAtMs, json, entry } = read.value;
   const parsed = endpoint.parse(json());
   if (!parsed.ok) return refuse(parsed.fault.error);
   const asked = parsed.value;
@@ -45,6 +48,7 @@ export async function admit(
     readAtMs,
     wishes: wishes.value,
     tenant,
+    entry,
     promptClass: promptClass ?? promptClassOf(asked.shape),
   });
 }

@@ -20,6 +20,11 @@ interface Hashed {
 const hashed = new Map<string, Hashed>();
 const mostHashed = 1_024;
 
+/** While Postgres is silent an unknown key may be one that was made since: the fault is ours, and clients come back. */
+const perhapsNew = openAiError('not_ready', 'This key is not known here, and the database that would know it does not answer. Try again.', {
+  retryAfterS: 1,
+});
+
 /** 401 only with a key set at hand; without one nobody can be told apart, so the answer is 503 and clients come back. */
 export function authorise(request: IncomingMessage, snapshot: Snapshot | null, now: number, needs: Scope): Authorised {
   if (!snapshot) {
@@ -35,6 +40,7 @@ export function authorise(request: IncomingMessage, snapshot: Snapshot | null, n
   }
   // Looked up by hash: how long it takes tells nothing about stored keys. A revoked key is not in the set, whatever is remembered of its header.
   const key = snapshot.keys[who.hash];
+  if (!key && !snapshot.heard) return { error: perhapsNew };
   if (!key || (key.expiresAt !== null && key.expiresAt <= now)) {
     hashed.delete(header);
     return { error: openAiError('invalid_api_key', 'The API key is unknown, revoked or expired. Ask for a new one.') };
@@ -51,7 +57,12 @@ function hashOf(header: string): Hashed | null {
   const text = /^Bearer (\S+)$/i.exec(header)?.[1];
   if (!text || text.length > longestKey) return null;
   const hash = createHash('sha256').update(text).digest('hex');
-  return { hash, keyId: hash.slice(0, keyIdLength) };
+  return { hash, keyId: keyIdOf(hash) };
+}
+
+/** Short name of a key in memory; two keys share one as seldom as two hashes begin with the same 64 bits. */
+export function keyIdOf(hash: string): string {
+  return hash.slice(0, keyIdLength);
 }
 
 export function missingScope(key: KnownKey, needs: Scope): OpenAiError {

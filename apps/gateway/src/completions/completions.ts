@@ -5,6 +5,8 @@ import type { Clock, Rng } from '#libs/base';
 import { openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
 import type { EnginePool, Served } from '../engines/pool.js';
+import type { Door } from '../limits/door.js';
+import type { Entry, Limits as KeyLimits } from '../limits/limits.js';
 import type { Ending } from '../observe/end-state.js';
 import type { Recorder } from '../observe/recorder.js';
 import type { RequestBook } from '../observe/request-book.js';
@@ -30,6 +32,7 @@ export interface CompletionParts {
   readonly book: RequestBook;
   readonly deadlines: Deadlines;
   readonly patience: Patience;
+  readonly limits: KeyLimits;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
@@ -76,9 +79,10 @@ export class Completions {
 
   /** Resolves when the answer has left or the client has. */
   async handle(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Ending> {
-    const { feed, pool, rng, clock, patience } = this.parts;
+    const { feed, pool, rng, clock, patience, limits } = this.parts;
     const client = new Client(request, response, { requestId, version: null, rollout: null }, patience);
-    const admission = await admit(request, endpoint, { snapshot: feed.current, pool, rng, clock });
+    const door: Door = { limits, response, usualOutputTokens: endpoint.usualMaxTokens };
+    const admission = await admit(request, endpoint, { snapshot: feed.current, pool, rng, clock, door });
     if (!admission.ok) {
       // What is left of a refused body is not worth reading.
       client.fail(admission.error);
@@ -116,6 +120,7 @@ export class Completions {
     this.observe(admitted, first, underway);
     const elsewhere = this.secondChoice(admitted, first, underway);
     const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
+    settle(admitted.entry, last, clock.monotonicMs());
     this.conclude(last, underway);
     // With two tries the first one's time is neither the gateway's nor the answer's.
     if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);
@@ -243,4 +248,10 @@ export class Completions {
     };
     this.parts.recorder.add(observation);
   }
+}
+
+/** A client that left has had the work of its prompt; a failure of ours before the first token costs nothing. */
+function settle(entry: Entry, { outcome, usage, tokens }: Attempt, nowMs: number): void {
+  if (usage) entry.settle(usage, nowMs);
+  else if (tokens > 0 || outcome === 'clientGone') entry.settle({ inputTokens: null, outputTokens: tokens }, nowMs);
 }

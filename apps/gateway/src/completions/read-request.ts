@@ -2,6 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '#libs/base';
 import { openAiError, type ScannedBody } from '#libs/openai';
+import { type Door, enter, reserve } from '../limits/door.js';
+import type { Entry } from '../limits/limits.js';
 import type { KnownKey, Snapshot } from '../routing/snapshot.js';
 import { authorise } from './authorise.js';
 import { type Checked, good, type Refused, refuse } from './checked.js';
@@ -17,6 +19,8 @@ export interface ReadRequest {
   readonly body: ScannedBody;
   /** When its last byte was here, on the monotonic clock. */
   readonly readAtMs: number;
+  /** Its place within the limits of its key. Whoever learns what was spent settles it; it leaves by itself. */
+  readonly entry: Entry;
   /** All of it; costs a parse. */
   json(): unknown;
 }
@@ -24,9 +28,16 @@ export interface ReadRequest {
 const plainJson = 'application/json';
 const jsonType = /^application\/(?:[\w.-]+\+)?json\b/i;
 
-export async function readRequest(request: IncomingMessage, snapshot: Snapshot | null, clock: Clock): Promise<Checked<ReadRequest>> {
+export async function readRequest(
+  request: IncomingMessage,
+  snapshot: Snapshot | null,
+  clock: Clock,
+  door: Door,
+): Promise<Checked<ReadRequest>> {
   const who = authorise(request, snapshot, clock.now(), 'inference:invoke');
   if ('error' in who || !snapshot) return refuse('error' in who ? who.error : openAiError('not_ready', 'No routing table yet.'));
+  const entered = enter(door, who, clock.monotonicMs());
+  if (!entered.ok) return entered;
   const unread = unreadable(request);
   if (unread) return unread;
   const bytes = await readBody(request);
@@ -36,7 +47,9 @@ export async function readRequest(request: IncomingMessage, snapshot: Snapshot |
   if (!scanned.ok) return scanned;
   const body = scanned.value;
   const json = (): unknown => JSON.parse(body.bytes.toString('utf8'));
-  return good({ snapshot, key: who.key, tenant: who.keyId, body, readAtMs, json });
+  const reserved = reserve(door, entered.value, body, readAtMs);
+  if (!reserved.ok) return reserved;
+  return good({ snapshot, key: who.key, tenant: who.keyId, body, readAtMs, json, entry: reserved.value });
 }
 
 function unreadable({ headers }: IncomingMessage): Refused | null {

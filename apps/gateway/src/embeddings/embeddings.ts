@@ -10,6 +10,7 @@ import { placeOnOne } from '../completions/placement.js';
 import { readRequest } from '../completions/read-request.js';
 import { readWishes } from '../completions/wishes.js';
 import type { EnginePool } from '../engines/pool.js';
+import type { Limits } from '../limits/limits.js';
 import { sendError, sendJson } from '../relay/send.js';
 import type { RoutingFeed } from '../routing/feed.js';
 
@@ -17,6 +18,7 @@ export interface EmbeddingParts {
   readonly feed: RoutingFeed;
   readonly pool: EnginePool;
   readonly deadlines: Deadlines;
+  readonly limits: Limits;
   readonly clock: Clock;
 }
 
@@ -33,7 +35,7 @@ export class EmbeddingsEndpoint {
   private async answer(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Checked<string>> {
     const { feed, pool, deadlines, clock } = this.parts;
     const gone = clientGone(response);
-    const read = await readRequest(request, feed.current, clock);
+    const read = await readRequest(request, feed.current, clock, { limits: this.parts.limits, response, usualOutputTokens: 0 });
     if (!read.ok) return read;
     const parsed = parseEmbeddingBody(read.value.json());
     if (!parsed.ok) return refuse(parsed.fault.error);
@@ -58,6 +60,7 @@ export class EmbeddingsEndpoint {
     });
     if (!made.ok) return made;
     const { vectors, inputTokens } = made.value;
+    read.value.entry.settle({ inputTokens, outputTokens: 0 }, clock.monotonicMs());
     return good(embeddingBody(model, vectors, { inputTokens, base64: encoding_format === 'base64' }));
   }
 }

@@ -1,59 +1,99 @@
 // Keeps the snapshot fresh: LISTEN as a hint, a poll each second as the truth, the disk when there is no database. Never forgets what it knew.
 import { type Clock, Pulse } from '#libs/base';
 import type { RoutingTable } from '#libs/rollout';
-import { ApiKeyStore, Listener, RoutingStore } from '#libs/storage';
+import { ApiKeyStore, type Database, GatewayStore, keysChannel, Listener, RoutingStore, routingChannel } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import type { DatabaseLink } from '../database-link.js';
+import { keysOf } from './keys-of.js';
 import { type KnownKey, loadSnapshot, type Snapshot, saveSnapshot, supersedes } from './snapshot.js';
+import { checkTable } from './table-check.js';
 
-const pollEveryMs = 1_000;
+const usualPollMs = 1_000;
 const keysEveryMs = 5_000;
+/** Of a whole look. With the poll before it, a rollback is here within 2.5 s although every hint was lost. */
+const readLimitMs = 1_500;
 
 export interface FeedOptions {
-  readonly databaseUrl: string;
+  /** For LISTEN: must lead past any transaction pooler. */
+  readonly listenUrl: string;
+  readonly gatewayId: string;
   readonly file: string;
   readonly link: DatabaseLink;
   readonly clock: Clock;
   readonly log: Log;
+  /** Pause between two looks, default 1 s. */
+  readonly pollEveryMs?: number;
   /** Called after each swap, with the new table. */
   readonly onTable: (table: RoutingTable) => void;
+  /** Called when keys, limits or the number of gateways changed. */
+  readonly onKnowledge: (snapshot: Snapshot) => void;
+}
+
+/** A table that was read and not taken. */
+export interface RefusedTable {
+  readonly generation: number;
+  readonly reason: string;
+}
+
+interface Look {
+  readonly keys: Readonly<Record<string, KnownKey>> | null;
+  readonly table: RoutingTable | null;
+  readonly gateways: number;
+  /** Hints about keys that were heard before the keys were read. */
+  readonly keyHints: number;
 }
 
 export class RoutingFeed {
   private readonly routing = new RoutingStore();
   private readonly apiKeys = new ApiKeyStore();
+  private readonly gatewayRows = new GatewayStore();
   private readonly listener: Listener;
   private readonly pulse: Pulse;
-  private table: RoutingTable | null = null;
-  private keys: Readonly<Record<string, KnownKey>> | null = null;
-  private keysAtMs = Number.NEGATIVE_INFINITY;
-  private heardAtMs = Number.NEGATIVE_INFINITY;
   private readonly quiet: QuietLog;
+  private table: RoutingTable | null = null;
+  private refusedTable: RoutingTable | null = null;
+  private refusal: string | null = null;
+  private keys: Readonly<Record<string, KnownKey>> | null = null;
+  private gateways = 1;
+  private keysAtMs = Number.NEGATIVE_INFINITY;
+  private keyHints = 1;
+  private keyHintsRead = 0;
+  private heardAtMs = Number.NEGATIVE_INFINITY;
   private kept = '';
   /** Joined here, so that a request pays one property read. */
   current: Snapshot | null = null;
 
   constructor(private readonly options: FeedOptions) {
-    this.quiet = new QuietLog(options.log, options.clock);
+    const { clock, log, link, pollEveryMs = usualPollMs } = options;
+    this.quiet = new QuietLog(log, clock);
     this.pulse = new Pulse({
-      clock: options.clock,
+      clock,
       everyMs: pollEveryMs,
+      afterFailureMs: usualPollMs,
       beat: async () => await this.refresh(),
       onError: (error) => this.complain(error),
     });
     this.listener = new Listener({
-      url: options.databaseUrl,
+      url: options.listenUrl,
       applicationName: 'serin-gateway-listen',
-      channels: ['serin_routing', 'serin_keys'],
+      channels: [routingChannel, keysChannel],
       onNotice: (channel) => {
-        if (channel === 'serin_keys') this.keysAtMs = Number.NEGATIVE_INFINITY;
+        if (channel === keysChannel) this.keyHints += 1;
         this.pulse.wake();
       },
       onConnected: () => {
-        this.keysAtMs = Number.NEGATIVE_INFINITY;
+        this.keyHints += 1;
         this.pulse.wake();
       },
-      clock: options.clock,
+      onDeaf: () =>
+        this.quiet.warn(
+          'LISTEN does not work on this connection, as behind a transaction pooler: polling each second. Set DIRECT_DATABASE_URL to an address that leads to Postgres itself',
+          null,
+        ),
+      notify: async (channel, payload) => {
+        await (await link.use()).manager.query('select pg_notify($1, $2)', [channel, payload]);
+      },
+      clock,
     });
   }
 
@@ -62,9 +102,14 @@ export class RoutingFeed {
     return this.options.clock.monotonicMs() - this.heardAtMs;
   }
 
-  /** True when hints do not come through (a transaction pooler): only the poll works. */
-  get deaf(): boolean {
-    return this.listener.deaf;
+  /** True while hints come through; otherwise only the poll works. */
+  get hearing(): boolean {
+    return this.listener.connected;
+  }
+
+  /** The newest table when it was not taken; the one before stays in use. */
+  get refused(): RefusedTable | null {
+    return this.refusedTable && { generation: this.refusedTable.generation, reason: this.refusal ?? '' };
   }
 
   /** Reads Postgres once; when that fails, the disk. Then goes on in the background. */
@@ -81,53 +126,114 @@ export class RoutingFeed {
       this.options.log.warn({ code: loaded.fault.code }, loaded.fault.message);
       return;
     }
-    this.options.log.warn({ generation: loaded.value.table.generation }, 'Postgres is away: serving by the snapshot on disk');
-    this.table = loaded.value.table;
-    this.keys = loaded.value.keys;
-    this.join();
-    this.options.onTable(this.table);
+    const { table, keys, gateways } = loaded.value;
+    this.options.log.warn({ generation: table.generation }, 'Postgres is away: serving by the snapshot on disk');
+    this.table = table;
+    this.keys = keys;
+    this.gateways = gateways;
+    this.join(false);
+    this.options.onTable(table);
   }
 
   private complain(error: unknown): void {
+    if (this.current?.heard) this.join(false);
     if (!this.pulse.signal.aborted) this.quiet.warn('Postgres does not answer; serving by the last routing table', error);
   }
 
   private async refresh(): Promise<void> {
-    const { clock, link } = this.options;
-    const { manager } = await link.use();
-    const now = clock.monotonicMs();
-    const keysChanged = now - this.keysAtMs >= keysEveryMs;
-    if (keysChanged) {
-      this.keys = keysOf(await this.apiKeys.listActive(manager));
-      this.keysAtMs = now;
-    }
-    const read = await this.routing.read(manager, this.table ?? undefined);
+    const look = await this.lookInTime();
+    const { clock } = this.options;
     this.heardAtMs = clock.monotonicMs();
-    const swapped = read !== null && supersedes(read, this.table);
-    if (swapped) this.swap(read);
-    if (keysChanged || swapped) {
-      this.join();
+    const grown = look.gateways !== this.gateways;
+    this.gateways = look.gateways;
+    if (look.keys) {
+      this.keys = look.keys;
+      this.keysAtMs = this.heardAtMs;
+      this.keyHintsRead = look.keyHints;
+    }
+    const swapped = look.table !== null && this.take(look.table);
+    if (look.keys || swapped || grown || !this.current?.heard) {
+      this.join(true);
+      if (swapped && this.table) this.options.onTable(this.table);
       await this.keep();
     }
   }
 
-  private swap(table: RoutingTable): void {
-    if (this.table && this.table.incarnation !== table.incarnation) {
-      this.options.log.warn({ from: this.table.generation, to: table.generation }, 'the database is another incarnation; taking its table');
+  /** Rejects after its limit, whatever the network does, and lets go of the connection that did not answer. */
+  private async lookInTime(): Promise<Look> {
+    const { clock, link } = this.options;
+    const over = new AbortController();
+    const late = clock.sleep(readLimitMs, over.signal).then(
+      () => 'late' as const,
+      () => 'late' as const,
+    );
+    let asked: Database | null = null;
+    const looking = link.use().then(async (database) => {
+      asked = database;
+      return await this.look(database);
+    });
+    try {
+      const first = await Promise.race([looking, late]);
+      if (first !== 'late') return first;
+    } finally {
+      over.abort();
     }
-    this.table = table;
-    this.join();
-    this.options.onTable(table);
+    // Whatever it still says comes too late to be applied: a later look may have passed it.
+    looking.catch(() => undefined);
+    if (asked) link.abandon(asked);
+    throw new Error(`Postgres did not answer within ${readLimitMs} ms`);
   }
 
-  private join(): void {
-    this.current = this.table && this.keys ? Object.freeze({ table: this.table, keys: this.keys }) : null;
+  private async look({ manager }: Database): Promise<Look> {
+    const keyHints = this.keyHints;
+    const due = this.options.clock.monotonicMs() - this.keysAtMs >= keysEveryMs;
+    const keys = due || !this.hearing || keyHints !== this.keyHintsRead ? keysOf(await this.apiKeys.listActive(manager)) : null;
+    const table = await this.routing.read(manager, this.refusedTable ?? this.table ?? undefined);
+    const gateways = 1 + (await this.gatewayRows.othersLive(manager, this.options.gatewayId));
+    return { keys, table, gateways, keyHints };
+  }
+
+  /** True when the table is in use now. Otherwise it says why not, once per table. */
+  private take(incoming: RoutingTable): boolean {
+    const { log } = this.options;
+    if (incoming.incarnation === this.table?.incarnation && incoming.generation === this.table.generation) {
+      this.refusedTable = null;
+      return false;
+    }
+    const checked = checkTable(incoming);
+    const reason = !checked.ok
+      ? checked.fault.message
+      : supersedes(incoming, this.table)
+        ? null
+        : `Generation ${incoming.generation} is older than ${this.table?.generation} of the same incarnation.`;
+    if (reason !== null) {
+      const news = this.refusal !== reason || this.refusedTable?.generation !== incoming.generation;
+      this.refusedTable = incoming;
+      this.refusal = reason;
+      if (news)
+        log.error({ generation: incoming.generation, inUse: this.table?.generation ?? null, reason }, 'a routing table was refused');
+      return false;
+    }
+    if (this.table && this.table.incarnation !== incoming.incarnation) {
+      log.warn({ from: this.table.generation, to: incoming.generation }, 'the database is another incarnation; taking its table');
+    }
+    this.table = incoming;
+    this.refusedTable = null;
+    this.refusal = null;
+    return true;
+  }
+
+  private join(heard: boolean): void {
+    const { table, keys, gateways } = this;
+    this.current = table && keys ? Object.freeze({ table, keys, gateways, heard }) : null;
+    if (this.current) this.options.onKnowledge(this.current);
   }
 
   /** A full disk must not stop serving: the snapshot is only for the next start. */
   private async keep(): Promise<void> {
     if (!this.current) return;
-    const text = JSON.stringify(this.current);
+    const { table, keys, gateways } = this.current;
+    const text = JSON.stringify({ table, keys, gateways });
     if (text === this.kept) return;
     try {
       await saveSnapshot(this.options.file, this.current);
@@ -141,10 +247,4 @@ export class RoutingFeed {
     await this.listener.close();
     await this.pulse.stop();
   }
-}
-
-function keysOf(
-  rows: readonly { hash: Buffer; name: string; scopes: readonly string[]; expiresAt: number | null }[],
-): Record<string, KnownKey> {
-  return Object.fromEntries(rows.map(({ hash, name, scopes, expiresAt }) => [hash.toString('hex'), { name, scopes, expiresAt }]));
 }

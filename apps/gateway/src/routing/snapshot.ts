@@ -4,44 +4,50 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { fail, type Outcome, ok } from '#libs/base';
+import { type KeyLimits, keyLimits } from '#libs/contract';
 import type { RoutingTable } from '#libs/rollout';
+import { checkTable } from './table-check.js';
 
 /** A key as the gateway holds it: by the hex SHA-256 of its text, never the text. */
 export interface KnownKey {
   readonly name: string;
   readonly scopes: readonly string[];
+  /** Milliseconds since the Unix epoch; judged by this machine's clock, so it ends also without the database. */
   readonly expiresAt: number | null;
+  /** Null = the gateway's defaults. */
+  readonly limits: KeyLimits | null;
 }
 
-export interface Snapshot {
+/** What is kept on disk. */
+export interface Knowledge {
   readonly table: RoutingTable;
   readonly keys: Readonly<Record<string, KnownKey>>;
+  /** Live gateways, this one included, by which limits are divided. */
+  readonly gateways: number;
 }
 
-const format = 1;
+export interface Snapshot extends Knowledge {
+  /** False while Postgres does not answer: a key that is not here may be new, so it is no reason for a 401. */
+  readonly heard: boolean;
+}
 
-const stored = z.strictObject({
-  format: z.literal(format),
+const newestFormat = 2;
+
+const knownKey = z.object({
+  name: z.string(),
+  scopes: z.array(z.string()),
+  expiresAt: z.number().nullable(),
+  // Format 1 had none.
+  limits: keyLimits.nullable().default(null),
+});
+
+const stored = z.object({
+  format: z.int().min(1).max(newestFormat),
   sha256: z.string(),
   snapshot: z.object({
-    table: z.object({
-      incarnation: z.string(),
-      generation: z.int(),
-      routes: z.array(
-        z.object({
-          model: z.string(),
-          stable: z.string().nullable(),
-          rollout: z
-            .object({ id: z.string(), candidate: z.string(), weight: z.number().min(0).max(1), epoch: z.int(), salt: z.string() })
-            .nullable(),
-        }),
-      ),
-      versions: z.record(
-        z.string(),
-        z.object({ id: z.string(), model: z.string(), label: z.string(), digest: z.string(), spec: z.unknown() }),
-      ),
-    }),
-    keys: z.record(z.string(), z.object({ name: z.string(), scopes: z.array(z.string()), expiresAt: z.number().nullable() })),
+    table: z.unknown(),
+    keys: z.record(z.string(), knownKey),
+    gateways: z.int().min(1).default(1),
   }),
 });
 
@@ -63,12 +69,13 @@ export function snapshotFile(dataDir: string): string {
 }
 
 /** Atomically: a crash leaves the old file or the new one, never half of either. */
-export async function saveSnapshot(file: string, snapshot: Snapshot): Promise<void> {
+export async function saveSnapshot(file: string, { table, keys, gateways }: Knowledge): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.new`;
+  const snapshot: Knowledge = { table, keys, gateways };
   const handle = await open(temporary, 'w', 0o600);
   try {
-    await handle.writeFile(JSON.stringify({ format, sha256: sumOf(snapshot), snapshot }));
+    await handle.writeFile(JSON.stringify({ format: newestFormat, sha256: sumOf(snapshot), snapshot }));
     await handle.sync();
   } finally {
     await handle.close();
@@ -76,8 +83,8 @@ export async function saveSnapshot(file: string, snapshot: Snapshot): Promise<vo
   await rename(temporary, file);
 }
 
-/** Faults: `snapshot.missing`, `snapshot.unreadable` (not ours, another format, or changed since it was written). */
-export async function loadSnapshot(file: string): Promise<Outcome<Snapshot>> {
+/** Reads this format and the one before. Faults: `snapshot.missing`, `snapshot.unreadable` (not ours, a newer format, or changed since it was written). */
+export async function loadSnapshot(file: string): Promise<Outcome<Knowledge>> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -88,19 +95,17 @@ export async function loadSnapshot(file: string): Promise<Outcome<Snapshot>> {
   try {
     json = JSON.parse(text);
   } catch {
-    return fail({
-      code: 'snapshot.unreadable',
-      message: `The snapshot ${file} is not JSON.`,
-      remedy: 'It is written again from Postgres.',
-    });
+    return unreadable(`The snapshot ${file} is not JSON.`);
   }
   const parsed = stored.safeParse(json);
   if (!parsed.success || sumOf((json as { snapshot: unknown }).snapshot) !== parsed.data.sha256) {
-    return fail({
-      code: 'snapshot.unreadable',
-      message: `The snapshot ${file} is damaged or of another format.`,
-      remedy: 'It is written again from Postgres.',
-    });
+    return unreadable(`The snapshot ${file} is damaged or of another format.`);
   }
-  return ok(parsed.data.snapshot);
+  const { table, keys, gateways } = parsed.data.snapshot;
+  const checked = checkTable(table);
+  return checked.ok ? ok({ table: checked.value, keys, gateways }) : unreadable(`${file}: ${checked.fault.message}`);
+}
+
+function unreadable(message: string): Outcome<never> {
+  return fail({ code: 'snapshot.unreadable', message, remedy: 'It is written again from Postgres.' });
 }

@@ -14,6 +14,7 @@ import { placeOnOne, type ReadyVersion } from '../completions/placement.js';
 import { readRequest } from '../completions/read-request.js';
 import { readWishes } from '../completions/wishes.js';
 import type { EnginePool } from '../engines/pool.js';
+import type { Limits } from '../limits/limits.js';
 import { sendError, sendJson } from '../relay/send.js';
 import type { RoutingFeed } from '../routing/feed.js';
 import { type Comparison, compareOn, mostPasses, rowsPerPass, type ScoreCall, scoredRows } from './compare.js';
@@ -28,6 +29,7 @@ export interface ScoringParts {
   readonly feed: RoutingFeed;
   readonly pool: EnginePool;
   readonly deadlines: Deadlines;
+  readonly limits: Limits;
   readonly clock: Clock;
   readonly files: ExchangeFiles;
 }
@@ -50,7 +52,7 @@ export class Scoring {
   private async answer(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Checked<string>> {
     const { feed, pool, deadlines, clock } = this.parts;
     const gone = clientGone(response);
-    const read = await readRequest(request, feed.current, clock);
+    const read = await readRequest(request, feed.current, clock, { limits: this.parts.limits, response, usualOutputTokens: 0 });
     if (!read.ok) return read;
     const { key, tenant, snapshot } = read.value;
     const parsed = parseScoreBody(read.value.json());
@@ -74,6 +76,8 @@ export class Scoring {
     const limits = deadlines.limits(wishes.value.timeoutMs, false);
     const ticket: Ticket = { tenant, priority: wishes.value.priority, deadlineMs: limits.totalMs };
     const call: OneCall = { deadlines, limits, gone, promptParam: 'input' };
+    // Engines do not count what they score: the estimate stands.
+    read.value.entry.settle({ inputTokens: null, outputTokens: 0 }, clock.monotonicMs());
     return await this.score(body, { requestId, ticket, call, own: own.value, other: other?.value ?? null });
   }
 
