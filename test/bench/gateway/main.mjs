@@ -72,7 +72,6 @@ async function closeAll() {
   for (const close of closers.splice(0).reverse()) await close().catch((error) => say(error.message));
 }
 
-process.once('SIGINT', () => void closeAll().finally(() => process.exit(130)));
 try {
   if (chosen.length > 0) await measureCases();
 } finally {

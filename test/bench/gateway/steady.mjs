@@ -10,6 +10,7 @@ import { freePort } from './peers/portkey.mjs';
 import { Child, cores } from './process.mjs';
 import { chat } from './requests.mjs';
 import { withGenerator, withScene } from './rows/scene.mjs';
+import { orphanWatch } from './serin/gateway-process.mjs';
 import { register, startRollout, upstreamSpec } from './serin/rollouts.mjs';
 import { goalsTable } from './table.mjs';
 import { cpuSeconds, rssMb } from './usage.mjs';
@@ -57,6 +58,7 @@ class ControlPlane {
     const controller = new Child(controllerScript, {
       name: 'controller',
       quiet: true,
+      execArgv: orphanWatch,
       where: cores.rest,
       env: {
         DATABASE_URL: this.stage.postgres.url,

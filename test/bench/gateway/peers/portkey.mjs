@@ -55,6 +55,7 @@ export async function startPortkey(dir, where) {
     env: { ...process.env, NODE_ENV: 'production' },
   });
   if (where !== null) bind(child.pid, where);
+  process.once('exit', () => child.kill('SIGKILL'));
   const gone = new Promise((done) => child.once('exit', done));
   await until(async () => await answers(port), 'Portkey to listen');
   return {

@@ -7,6 +7,8 @@ import { freePort } from '../peers/portkey.mjs';
 import { Child } from '../process.mjs';
 
 const script = fileURLToPath(new URL('../../../../dist/apps/gateway/src/main.js', import.meta.url));
+/** Ends it in order when the bench that started it is gone, however that went. */
+export const orphanWatch = ['--import', new URL('../../../../dist/apps/standalone/src/orphan-watch.js', import.meta.url).href];
 const readyLimitMs = 90_000;
 
 export class GatewayProcess {
@@ -26,7 +28,11 @@ export class GatewayProcess {
     this.child = new Child(script, {
       name: this.name,
       where: this.where,
-      execArgv: this.profile ? ['--cpu-prof', `--cpu-prof-dir=${this.dataDir}`, '--cpu-prof-interval=500'] : this.execArgv,
+      execArgv: [
+        ...orphanWatch,
+        ...this.execArgv,
+        ...(this.profile ? ['--cpu-prof', `--cpu-prof-dir=${this.dataDir}`, '--cpu-prof-interval=500'] : []),
+      ],
       env: {
         DATABASE_URL: this.stage.postgres.url,
         SERIN_GATEWAY_PORT: String(this.port),

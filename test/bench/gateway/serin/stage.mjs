@@ -10,6 +10,8 @@ export class Stage {
     const stage = new Stage();
     stage.dir = await mkdtemp(join(tmpdir(), 'serin-bench-'));
     stage.closers = [];
+    // An interrupted run must not leave a Postgres behind.
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stage.close().finally(() => process.exit(130)));
     await stage.startPostgres();
     stage.database = await stage.connect();
     await stage.database.migrate();
@@ -36,7 +38,7 @@ export class Stage {
   async close() {
     for (const closer of this.closers.splice(0).reverse()) await closer().catch((error) => console.error(error));
     await this.database?.close().catch(() => undefined);
-    await this.postgres.stop();
+    await this.postgres?.stop();
     await rm(this.dir, { recursive: true, force: true });
   }
 }
