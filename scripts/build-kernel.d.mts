@@ -1,2 +1,2 @@
-/** The assembled module's bytes. */
-export function assemble(): Promise<Buffer>;
+/** The assembled module, for the path of a text from the root, without its ending. */
+export function assemble(kernel: string): Promise<Buffer>;
