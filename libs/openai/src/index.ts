@@ -1,5 +1,6 @@
 // The OpenAI wire format: requests, answers, errors.
 export * from './answer-format.js';
+export { scanBody } from './body/scan.js';
 export * from './body/scanned-body.js';
 export * from './chat-request.js';
 export * from './chat-response.js';
@@ -9,7 +10,7 @@ export * from './embedding-request.js';
 export * from './embedding-response.js';
 export * from './errors.js';
 export { type RequestFault, refusal, type SamplingWishes } from './fields.js';
-export * from './json.js';
+export { depthOf, type JsonFault, parseJson } from './json.js';
 export * from './message-content.js';
 export * from './models.js';
 export * from './response-format.js';

@@ -2,11 +2,13 @@
 import { fail, type Outcome, ok } from '#libs/base';
 import { type OpenAiError, openAiError } from './errors.js';
 
-const deepest = 64;
+/** Levels of nesting, the outermost included. */
+export const deepestJson = 64;
 
-type ParseFault = { readonly code: string; readonly message: string; readonly retryable: boolean; readonly error: OpenAiError };
+export type JsonFault = { readonly code: string; readonly message: string; readonly retryable: boolean; readonly error: OpenAiError };
 
-function refuse(message: string): { readonly ok: false; readonly fault: ParseFault } {
+/** A body that is not the JSON that is asked for. */
+export function refuseJson(message: string): { readonly ok: false; readonly fault: JsonFault } {
   const error = openAiError('invalid_json', message);
   return { ...fail({ code: error.code, message }), fault: { code: error.code, message, retryable: false, error } };
 }
@@ -31,12 +33,12 @@ export function depthOf(text: string): number {
 }
 
 /** Parses a request body; the fault carries the OpenAI error. */
-export function parseJson(text: string): Outcome<unknown, ParseFault> {
-  if (text.trim() === '') return refuse('The body is empty; a JSON object is expected.');
-  if (depthOf(text) > deepest) return refuse(`The body is nested more than ${deepest} levels deep.`);
+export function parseJson(text: string): Outcome<unknown, JsonFault> {
+  if (text.trim() === '') return refuseJson('The body is empty; a JSON object is expected.');
+  if (depthOf(text) > deepestJson) return refuseJson(`The body is nested more than ${deepestJson} levels deep.`);
   try {
     return ok(JSON.parse(text) as unknown);
   } catch (error) {
-    return refuse(`The body is not valid JSON: ${error instanceof Error ? error.message.slice(0, 200) : 'it cannot be parsed'}.`);
+    return refuseJson(`The body is not valid JSON: ${error instanceof Error ? error.message.slice(0, 200) : 'it cannot be parsed'}.`);
   }
 }
