@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineError, type GenerateRequest, HttpEngine, type InferenceEngine, NativeEngine, type TokenEvent } from '#libs/engine';
 import { createLog } from '#libs/telemetry';
 import { demoModels, until } from '../support/gateway.js';
+import { aRelay, relayed } from '../support/relay.js';
 
 const binary = process.env['SERIN_TEST_LLAMA_SERVER'];
 const model = join(demoModels, 'demo-support-v1-stable.gguf');
@@ -162,4 +163,32 @@ describe.skipIf(binary === undefined)('a real llama-server (skipped unless SERIN
     };
     await until(idle, 'llama-server to be idle');
   });
+
+  it.each([true, false])('passes its bytes on by the short way, log probabilities cut out and measured (stream: %s)', async (stream) => {
+    const [question = ''] = await questions();
+    const body = { model: 'shown', messages: [{ role: 'user', content: question }], stream, max_tokens: 24 };
+    const { ending, text } = await relayed(engine, aRelay(body, { defaults: { temperature: 0, top_k: 0 } }));
+    expect(ending.fault).toBeNull();
+    expect(text).not.toContain('top_logprobs');
+    expect(text).toContain('"model":"shown-model"');
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(stream);
+    expect(ending.summary.usage?.outputTokens).toBeGreaterThan(0);
+    expect(ending.summary.uncertainty?.tokens).toBeGreaterThan(0);
+    const slow = await answer(
+      engine,
+      aRequest(question, { sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: 24, stop: [] } }),
+    );
+    const said = stream
+      ? text
+          .split('\n\n')
+          .flatMap((event) => (event.startsWith('data: {') ? [JSON.parse(event.slice(6)) as Said] : []))
+          .map(({ choices }) => choices[0]?.delta?.content ?? '')
+          .join('')
+      : (JSON.parse(text) as Said).choices[0]?.message?.content;
+    expect(said).toBe(slow.text);
+  });
 });
+
+interface Said {
+  readonly choices: readonly { readonly delta?: { readonly content?: string | null }; readonly message?: { readonly content: string } }[];
+}

@@ -28,7 +28,7 @@ function logprobsOf({ distribution }: FakeToken, temperature: number): [text: st
 }
 
 /** `logprobs` of a choice for one token. */
-function listed(token: FakeToken, { dialect, chat, top, temperature }: Wire): unknown {
+export function listed(token: FakeToken, { dialect, chat, top, temperature }: Wire): unknown {
   if (top === null) return null;
   const all = logprobsOf(token, temperature);
   const own = all.find(([text]) => text === token.text)?.[1] ?? impossible;

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { wholeBody } from './upstream-whole.js';
 import {
   type FakeDialect,
   type FakeToken,
@@ -49,6 +50,8 @@ export interface UpstreamRequest {
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: Record<string, unknown>;
+  /** The body as it came. */
+  readonly text: string;
   /** Requests with the same number came over the same connection. */
   readonly connection: number;
 }
@@ -60,6 +63,8 @@ export const fakeTokens: readonly FakeToken[] = ['Hello', ' there', ', you', ' t
     ...Array.from({ length: 31 }, (_, rank) => [` w${rank}`, (0.5 - position / 20) / 31] as const),
   ],
 }));
+
+export type { FakeDialect };
 
 export class FakeUpstream {
   readonly requests: UpstreamRequest[] = [];
@@ -94,6 +99,8 @@ export class FakeUpstream {
   /** Generations in progress. */
   open = 0;
   credential: string | null = null;
+  /** The next request over a connection that has served before finds it closed, as idle ones are. */
+  closeNext = false;
   private server: Server | null = null;
   private readonly connections = new Map<Socket, number>();
   private readonly stopping = new AbortController();
@@ -130,15 +137,21 @@ export class FakeUpstream {
   }
 
   private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.closeNext) {
+      this.closeNext = false;
+      return void request.socket.destroy();
+    }
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const path = request.url ?? '/';
-    const body = JSON.parse(Buffer.concat(chunks).toString('utf8') || '{}') as Record<string, unknown>;
+    const text = Buffer.concat(chunks).toString('utf8');
+    const body = JSON.parse(text || '{}') as Record<string, unknown>;
     this.requests.push({
       method: request.method ?? '',
       path,
       headers: request.headers,
       body,
+      text,
       connection: this.connections.get(request.socket) ?? -1,
     });
     response.setHeader('server', this.dialect === 'llama-server' ? 'llama.cpp' : 'uvicorn');
@@ -167,7 +180,7 @@ export class FakeUpstream {
   private embed(body: Record<string, unknown>, response: ServerResponse): void {
     const vectors = this.embeddings;
     if (vectors === null) return this.refuse(response, 404, 'Not Found');
-    const data = (body['input'] as unknown[]).map((_, index) => ({ object: 'embedding', index, embedding: vectors[index] }));
+    const data = [body['input']].flat().map((_, index) => ({ object: 'embedding', index, embedding: vectors[index] }));
     // Nobody promises an order.
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ object: 'list', data: data.reverse(), usage: { prompt_tokens: 7, total_tokens: 7 } }));
@@ -211,7 +224,48 @@ export class FakeUpstream {
       this.open -= 1;
       if (!response.writableFinished) this.abandoned += 1;
     });
-    await this.stream(wire, body, response);
+    if (body['stream'] === true) await this.stream(wire, body, response);
+    else await this.whole(wire, body, response);
+  }
+
+  /** `after` a number: a part of the body has gone out. */
+  private async whole(wire: Wire, body: Record<string, unknown>, response: ServerResponse): Promise<void> {
+    const { fault } = this;
+    const silence = async (): Promise<void> => await delay(60_000, undefined, { signal: this.stopping.signal });
+    if (fault?.kind === 'silent' && fault.after === 'request') return await silence();
+    const most = Number(body['max_tokens'] ?? body['max_completion_tokens'] ?? 16);
+    const calls = this.calls(body);
+    const tokens = calls === null ? this.tokens.slice(0, most) : [];
+    const choices = Number(body['n'] ?? 1);
+    await delay(this.tokenMs * tokens.length, undefined, { signal: this.stopping.signal });
+    const finishReason =
+      fault?.kind === 'finish' ? fault.reason : calls !== null ? 'tool_calls' : tokens.length < this.tokens.length ? 'length' : 'stop';
+    const usage = fault?.kind === 'noUsage' ? null : usageOf(wire, 9, tokens.length * choices, this.cachedTokens);
+    const text = wholeBody(wire, { tokens, choices, calls, finishReason, usage });
+    if (fault?.kind === 'compressed') {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      return void response.end(gzipSync(text));
+    }
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.flushHeaders();
+    if (fault?.kind === 'silent' && fault.after === 'headers') return await silence();
+    if (fault?.kind === 'endless') {
+      while (!response.destroyed) {
+        response.write(fault.piece);
+        await delay(0);
+      }
+      return;
+    }
+    if (fault?.kind === 'error') return void response.end(JSON.stringify(fault.error));
+    if (fault?.kind === 'garbage') return void response.end(fault.bytes);
+    if (fault?.kind === 'endEarly') return void response.end(text.slice(0, text.length / 2));
+    if (fault?.kind === 'silent' || fault?.kind === 'cut') {
+      response.write(text.slice(0, text.length / 2));
+      if (fault.kind === 'silent') return await silence();
+      await delay(20);
+      return void response.destroy();
+    }
+    response.end(text);
   }
 
   private async stream(wire: Wire, body: Record<string, unknown>, response: ServerResponse): Promise<void> {

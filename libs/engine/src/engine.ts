@@ -1,6 +1,6 @@
 // The port through which the gateway makes a version answer. Adapters: `native` (GGUF in a supervised child) and `http` (any OpenAI-compatible upstream).
 import type { Fault, Outcome } from '#libs/base';
-import type { RelayHandle, RelayRequest, RelaySink } from './relay.js';
+import type { RelayEndpoint, RelayHandle, RelayRequest, RelaySink } from './relay.js';
 
 /** A call that a model made earlier in the conversation. */
 export interface ToolCall {
@@ -325,6 +325,8 @@ export interface EngineCapabilities {
   readonly penalties: boolean;
   readonly scoring: boolean;
   readonly embeddings: boolean;
+  /** Endpoints that may be asked by `relay`: answers there are OpenAI's own. Absent: none. */
+  readonly relay?: readonly RelayEndpoint[];
   readonly maxParallel: number | null;
   readonly contextSize: number | null;
   /** SHA-256 of the tokenizer's vocabulary, when known: equal hashes make token-level comparison meaningful. */

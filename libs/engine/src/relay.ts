@@ -1,6 +1,6 @@
 // The short way through the port for servers that speak OpenAI already: bytes in, bytes out, measured while they pass.
 import type { ScannedBody } from '#libs/openai';
-import type { EngineFault, FinishReason, Usage } from './engine.js';
+import type { EngineFault, FinishReason, Ticket, Usage } from './engine.js';
 
 export type RelayEndpoint = 'chat/completions' | 'completions' | 'embeddings' | 'responses';
 
@@ -27,6 +27,8 @@ export interface RelayRequest {
   readonly affinity: string | null;
   /** Milliseconds for the whole answer; null: the engine's own limit. */
   readonly deadlineMs: number | null;
+  /** Whose turn it is while requests wait for a place. Absent: live, of nobody in particular. */
+  readonly ticket?: Ticket;
 }
 
 /** What has passed so far. Times on the monotonic clock. */
@@ -51,7 +53,7 @@ export interface RelaySummary {
   readonly upstream: string | null;
 }
 
-/** Takes an answer. Calls never overlap; nothing comes after `end` or `fail`. */
+/** Takes an answer. Calls never overlap, the first may come before `relay` returns; nothing comes after `end` or `fail`. */
 export interface RelaySink {
   /** Once, before the first `write`: the answer is 200 and will be a JSON body of `length` bytes (null: unknown) or an event stream. */
   begin(kind: 'whole' | 'stream', length: number | null): void;

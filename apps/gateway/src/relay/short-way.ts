@@ -24,7 +24,14 @@ export interface ShortWayInput {
 
 /** Null: the answer has to be made from tokens. */
 export function shortWay({ id, endpoint, engine, spec, body, asked, wishes }: ShortWayInput): ShortWay | null {
-  if (!engine.relay || endpoint.relayed === null || !asked.onePrompt || wishes.uncertainty) return null;
+  if (
+    !engine.relay ||
+    endpoint.relayed === null ||
+    !engine.capabilities().relay?.includes(endpoint.relayed) ||
+    !asked.onePrompt ||
+    wishes.uncertainty
+  )
+    return null;
   return {
     relay: engine.relay.bind(engine),
     request: {

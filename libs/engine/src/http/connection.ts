@@ -1,6 +1,6 @@
 // The wire to one upstream: a bounded keep-alive pool that follows no redirect, takes no compression, and gives up a connection when its request is cancelled.
 import { type Dispatcher, Pool } from 'undici';
-import { EngineError } from '../engine.js';
+import { EngineError, type EngineFault } from '../engine.js';
 import { guardedLookup } from './address.js';
 import { faultOf } from './faults.js';
 import type { Target } from './target.js';
@@ -25,6 +25,9 @@ export type Body = Dispatcher.ResponseData['body'];
 
 export class Connection {
   private readonly pool: Pool;
+  /** Flat, as undici takes them fastest. */
+  private readonly wholeHeaders: readonly string[];
+  private readonly streamHeaders: readonly string[];
 
   constructor(
     readonly target: Target,
@@ -41,6 +44,19 @@ export class Connection {
       keepAliveTimeout: keepAliveMs,
       connect: { timeout: connectMs, lookup: guardedLookup },
     });
+    const headers = [...Object.entries(this.headers()).flat(), 'content-type', 'application/json', 'accept'];
+    this.wholeHeaders = [...headers, 'application/json'];
+    this.streamHeaders = [...headers, 'text/event-stream'];
+  }
+
+  /** An answer piece by piece, without streams and promises. `endpoint`: under the API's path. Failures reach the handler, those of the connection as well. */
+  dispatch(
+    endpoint: string,
+    { body, stream }: { readonly body: Buffer; readonly stream: boolean },
+    handler: Dispatcher.DispatchHandler,
+  ): void {
+    const headers = stream ? this.streamHeaders : this.wholeHeaders;
+    this.pool.dispatch({ method: 'POST', path: `${this.target.apiPath}${endpoint}`, headers: headers as string[], body }, handler);
   }
 
   /** A page by its whole path. Rejects with what the transport rejects with, or the signal's reason. */
@@ -69,7 +85,7 @@ export class Connection {
       return { refusal: { status: statusCode, retryAfter: one(headers['retry-after']), text: await readText(answer, keptErrorBytes) } };
     }
     const type = one(headers['content-type']) ?? '';
-    if (/^text\/event-stream\b/i.test(type)) return { body: answer };
+    if (isEventStream(type)) return { body: answer };
     const text = await readText(answer, keptErrorBytes);
     throw new NotAStream(type.slice(0, 80), text);
   }
@@ -112,16 +128,24 @@ export class NotAStream extends Error {
   }
 }
 
-/** We ask for no compression: what comes compressed all the same has no bound that we could hold it to. */
+export function isEventStream(contentType: string): boolean {
+  return /^text\/event-stream\b/i.test(contentType);
+}
+
+/** We ask for no compression: what comes compressed all the same has no bound that we could hold it to. Null: it is not. */
+export function compressed(headers: Readonly<Record<string, string | string[] | undefined>>): EngineFault | null {
+  const encoding = one(headers['content-encoding']);
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return null;
+  return faultOf('engine.upstream-error', `the upstream compressed its answer (${encoding.slice(0, 40)}) although we take none`, {
+    remedy: 'Switch compression off at the upstream or the proxy before it.',
+  });
+}
+
 function plain(response: Dispatcher.ResponseData): Dispatcher.ResponseData {
-  const encoding = one(response.headers['content-encoding']) ?? 'identity';
-  if (encoding.toLowerCase() === 'identity') return response;
+  const fault = compressed(response.headers);
+  if (fault === null) return response;
   response.body.on('error', () => undefined).destroy();
-  throw new EngineError(
-    faultOf('engine.upstream-error', `the upstream compressed its answer (${encoding.slice(0, 40)}) although we take none`, {
-      remedy: 'Switch compression off at the upstream or the proxy before it.',
-    }),
-  );
+  throw new EngineError(fault);
 }
 
 /** At most `mostBytes`; the connection is given up when there is more. */
@@ -137,11 +161,12 @@ async function readText(body: Body, mostBytes: number): Promise<string> {
   return Buffer.concat(chunks).subarray(0, mostBytes).toString('utf8');
 }
 
-function isStale(error: unknown): boolean {
+/** The connection had served before and was closed by the other side: an idle one that it gave up as we wrote to it. */
+export function isStale(error: unknown): boolean {
   const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
   return code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0;
 }
 
-function one(header: string | string[] | undefined): string | undefined {
+export function one(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
 }

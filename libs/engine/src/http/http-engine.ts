@@ -12,8 +12,10 @@ import {
   type GenerateRequest,
   type InferenceEngine,
   type TokenEvent,
+  type Usage,
   unknownLoad,
 } from '../engine.js';
+import type { RelayHandle, RelayRequest, RelaySink } from '../relay.js';
 import { readAnswer } from './answer.js';
 import { explain, within } from './bounded.js';
 import { type Body, Connection, maxConnections, NotAStream } from './connection.js';
@@ -29,6 +31,7 @@ import { checkEndpoints, type Surveyed, surveyEndpoints } from './fleet/survey.j
 import { type NamedTarget, targetsOf } from './fleet/targets.js';
 import { json } from './identify.js';
 import { MetricsReader } from './metrics-reader.js';
+import { Relays, refuseRelay, relayEndpoints } from './relay/relays.js';
 import { type PreparedRequest, prepareRequest } from './request-body.js';
 import type { UpstreamFacts } from './upstream-facts.js';
 import type { UpstreamMetrics } from './upstream-metrics.js';
@@ -72,6 +75,7 @@ export class HttpEngine implements InferenceEngine {
   private fleet: Fleet | null = null;
   private facts: UpstreamFacts | null = null;
   private readers: readonly MetricsReader[] = [];
+  private relays: Relays | null = null;
   private embeds: boolean | null = null;
   private state: EngineState = 'idle';
   private reason: string | null = null;
@@ -124,6 +128,7 @@ export class HttpEngine implements InferenceEngine {
     const onServing = (): void => this.follow();
     this.fleet = new Fleet({ endpoints, clock, rng, contextSize, hasHealthPage: hasHealthPage(dialect), onServing });
     this.fleet.start();
+    this.relays = this.makeRelays(facts, this.fleet);
     this.enter('ready', null);
   }
 
@@ -141,6 +146,7 @@ export class HttpEngine implements InferenceEngine {
       scoring: false,
       // Asked on first use: until then nothing speaks against it.
       embeddings: this.embeds ?? true,
+      relay: facts === null ? [] : relayEndpoints(facts),
       maxParallel: facts?.maxParallel ?? null,
       contextSize: facts?.contextSize ?? null,
       vocabularyHash: null,
@@ -239,6 +245,10 @@ export class HttpEngine implements InferenceEngine {
     }
   }
 
+  relay(request: RelayRequest, sink: RelaySink): RelayHandle {
+    return this.relays?.relay(request, sink) ?? refuseRelay(sink, notLoaded(this.state).fault);
+  }
+
   /** Vectors of unit length. The first use tells whether the upstream has the endpoint. */
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings> {
     const { fleet } = this;
@@ -326,6 +336,7 @@ export class HttpEngine implements InferenceEngine {
     await this.fleet?.close(drainMs);
     await Promise.all(this.readers.map(async (reader) => await reader.stop()));
     this.fleet = null;
+    this.relays = null;
     this.readers = [];
   }
 
@@ -338,6 +349,16 @@ export class HttpEngine implements InferenceEngine {
   private failed(fault: EngineFault): EngineError {
     this.enter('failed', fault.message);
     return new EngineError(fault);
+  }
+
+  private makeRelays(facts: UpstreamFacts, fleet: Fleet): Relays {
+    const { model, credential: secret } = this.options;
+    const { clock, rng, deadlines, sampling, expected } = this;
+    const used = ({ inputTokens, cachedTokens }: Usage): void => {
+      this.inputTokens += inputTokens;
+      this.cachedTokens += cachedTokens;
+    };
+    return new Relays({ model, facts, fleet, clock, rng, deadlines, sampling, expected, secret, used });
   }
 
   private enter(state: EngineState, reason: string | null): void {

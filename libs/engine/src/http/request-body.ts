@@ -1,34 +1,9 @@
-// From a request through the port to the JSON that an upstream is sent. What the client wrote can set neither address, headers nor credential, nor anything that is ours.
+// From a request through the port to the JSON that an upstream is sent.
 import { type ChatMessage, EngineError, type GenerateRequest } from '../engine.js';
 import { constraintFields, mostChoices, samplingFields } from './dialect.js';
 import { faultOf } from './faults.js';
+import { forwarded } from './forwarded-fields.js';
 import type { UpstreamFacts } from './upstream-facts.js';
-
-/**
- * Fields of a client's body that are forwarded as they are. A list of what may pass and not of what may not: proxies in front of models take
- * addresses, keys and headers from bodies, each under a name of its own.
- */
-const forwarded = [
-  'tools',
-  'tool_choice',
-  'parallel_tool_calls',
-  'response_format',
-  'frequency_penalty',
-  'presence_penalty',
-  'logit_bias',
-  'reasoning_effort',
-  'verbosity',
-  'modalities',
-  'prediction',
-  'service_tier',
-  'prompt_cache_key',
-  'safety_identifier',
-  'chat_template_kwargs',
-  'min_tokens',
-  'ignore_eos',
-  'stop_token_ids',
-  'skip_special_tokens',
-] as const;
 
 export interface PreparedRequest {
   /** Under the API's path. */
