@@ -1,5 +1,5 @@
 // Identifiers and randomness as ports, so that a simulated run with a seed is reproducible.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomFillSync, randomUUID } from 'node:crypto';
 
 /** Source of identifiers. */
 export interface Ids {
@@ -17,7 +17,25 @@ export interface Rng {
 
 export const systemIds: Ids = { uuid: () => randomUUID() };
 
+/** Asking the kernel costs as much as a write to a socket, whatever the size: small requests share one answer of it. */
+const store = Buffer.alloc(4_096);
+const largestShared = 64;
+let used = store.length;
+
+function randomFromStore(size: number): Uint8Array {
+  if (size > largestShared) return randomBytes(size);
+  if (used + size > store.length) {
+    randomFillSync(store);
+    used = 0;
+  }
+  const bytes = Uint8Array.prototype.slice.call(store, used, used + size);
+  // Given out once, and not kept: it may have become a secret.
+  store.fill(0, used, used + size);
+  used += size;
+  return bytes;
+}
+
 export const systemRng: Rng = {
-  bytes: (size) => randomBytes(size),
-  uniform: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+  bytes: randomFromStore,
+  uniform: () => Buffer.from(randomFromStore(6)).readUIntBE(0, 6) / 2 ** 48,
 };
