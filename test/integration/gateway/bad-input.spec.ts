@@ -44,7 +44,8 @@ describe('POST /v1/chat/completions refuses', () => {
   it.each([
     ['an empty body', '', 400, 'invalid_json', null],
     ['malformed JSON', '{"model": "support"', 400, 'invalid_json', null],
-    ['JSON that is not an object', '[1]', 400, 'invalid_value', null],
+    ['JSON that is not an object', '[1]', 400, 'invalid_json', null],
+    ['a field twice, once in disguise', '{"model":"support","mod\\u0065l":"other"}', 400, 'invalid_json', null],
     ['absurd nesting', '['.repeat(100_000), 400, 'invalid_json', null],
     ['a missing model', JSON.stringify({ messages: good.messages }), 400, 'invalid_value', 'model'],
     ['an unknown model', JSON.stringify({ ...good, model: 'other' }), 404, 'model_not_found', 'model'],
@@ -74,7 +75,7 @@ describe('POST /v1/chat/completions refuses', () => {
   });
 
   it('bytes that are not UTF-8', async () => {
-    expect(await send(Buffer.from([0x7b, 0xff, 0xfe, 0x7d]))).toMatchObject({ status: 400, code: 'invalid_value' });
+    expect(await send(Buffer.from([0x7b, 0xff, 0xfe, 0x7d]))).toMatchObject({ status: 400, code: 'invalid_json' });
   });
 
   it('a body over the limit, by its declared length and by counting', async () => {

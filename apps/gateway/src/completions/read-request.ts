@@ -1,14 +1,13 @@
 // What every POST to /v1 must get right first: a key, JSON by its content type, uncompressed, within bounds, and one reading of it for all.
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '#libs/base';
-import { openAiError, type ScannedBody } from '#libs/openai';
+import { openAiError, type ScannedBody, scanBody } from '#libs/openai';
 import { type Door, enter, reserve } from '../limits/door.js';
 import type { Entry } from '../limits/limits.js';
 import type { KnownKey, Snapshot } from '../routing/snapshot.js';
 import { authorise } from './authorise.js';
 import { type Checked, good, type Refused, refuse } from './checked.js';
 import { readBody } from './read-body.js';
-import { scanBody } from './scan-body.js';
 
 export interface ReadRequest {
   readonly snapshot: Snapshot;
@@ -44,7 +43,7 @@ export async function readRequest(
   if (!bytes.ok) return bytes;
   const readAtMs = clock.monotonicMs();
   const scanned = scanBody(bytes.value);
-  if (!scanned.ok) return scanned;
+  if (!scanned.ok) return refuse(scanned.fault.error);
   const body = scanned.value;
   const json = (): unknown => JSON.parse(body.bytes.toString('utf8'));
   const reserved = reserve(door, entered.value, body, readAtMs);
