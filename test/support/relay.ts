@@ -1,6 +1,6 @@
 // The short way as a test drives it: a body as a client writes it, and a sink that remembers every call.
 import type { EngineFault, InferenceEngine, RelayHandle, RelayRequest, RelaySink, RelaySummary } from '#libs/engine';
-import { scanBody } from '../../apps/gateway/src/completions/scan-body.js';
+import { scanBody } from '#libs/openai';
 import { until } from './gateway.js';
 
 export const aChat = { model: 'shown-model', messages: [{ role: 'user', content: 'Hi' }], stream: true };
@@ -8,7 +8,7 @@ export const aChat = { model: 'shown-model', messages: [{ role: 'user', content:
 /** `body`: an object, or the very text. */
 export function aRelay(body: object | string = aChat, more: Partial<RelayRequest> = {}): RelayRequest {
   const scanned = scanBody(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
-  if (!scanned.ok) throw new Error(scanned.error.message);
+  if (!scanned.ok) throw new Error(scanned.fault.message);
   return {
     id: 'r1',
     endpoint: 'chat/completions',
