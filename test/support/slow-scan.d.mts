@@ -1,5 +1,6 @@
 export type SlowScan =
   | { readonly verdict: 'malformed' | 'not UTF-8' | 'no object' | 'too deep' | 'a name twice' }
-  | { readonly verdict: 'good'; readonly names: readonly string[]; readonly value: Readonly<Record<string, unknown>> };
+  /** Names unescaped, values as they are written. */
+  | { readonly verdict: 'good'; readonly members: readonly { readonly name: string; readonly value: string }[] };
 
 export function slowScan(bytes: Buffer): SlowScan;

