@@ -1,5 +1,13 @@
 // An engine whose own bytes are the answer, as an OpenAI-compatible server's are: what it sends, and how it fails, is told by the test.
-import { type EngineFault, FakeEngine, type RelayHandle, type RelayRequest, type RelaySink, type RelaySummary } from '#libs/engine';
+import {
+  type EngineCapabilities,
+  type EngineFault,
+  FakeEngine,
+  type RelayHandle,
+  type RelayRequest,
+  type RelaySink,
+  type RelaySummary,
+} from '#libs/engine';
 
 export const noSummary: RelaySummary = {
   usage: null,
@@ -64,6 +72,10 @@ export class RelayEngine extends FakeEngine {
   readonly relayed: Relayed[] = [];
   /** What is done with each request; requests without are held. */
   serve: ((one: Relayed) => void) | null = null;
+
+  override capabilities(): EngineCapabilities {
+    return { ...super.capabilities(), relay: ['chat/completions', 'completions'] };
+  }
 
   relay(request: RelayRequest, sink: RelaySink): RelayHandle {
     const one = new Relayed(request, sink);
