@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  // Read libraries from source, as `tsc` does (package.json "imports").
-  resolve: { conditions: ['source'] },
-  ssr: { resolve: { conditions: ['source'] } },
+  // Read libraries from source, as `tsc` does (package.json "imports"). A name of our own: packages publish a condition "source" too.
+  resolve: { conditions: ['serin-source'] },
+  ssr: { resolve: { conditions: ['serin-source'] } },
   // Specs are outside the tsconfig that owns their folder, so say it here too:
   // Nest and TypeORM read decorator metadata at run time.
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },

@@ -5,7 +5,7 @@ import { defaultClientConditions, defineConfig } from 'vite';
 export default defineConfig({
   plugins: [react()],
   // `#libs/contract` is read from its source, as the compiler does.
-  resolve: { conditions: ['source', ...defaultClientConditions] },
+  resolve: { conditions: ['serin-source', ...defaultClientConditions] },
   build: {
     outDir: '../../dist/apps/dashboard',
     emptyOutDir: true,
