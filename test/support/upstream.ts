@@ -228,6 +228,12 @@ export class FakeUpstream {
     else await this.whole(wire, body, response);
   }
 
+  /** An answer before it is cut by its length. */
+  private allTokens(body: Record<string, unknown>): readonly FakeToken[] {
+    const said = this.says(body);
+    return said === null ? this.tokens : [{ text: said, distribution: [[said, 1]] }];
+  }
+
   /** `after` a number: a part of the body has gone out. */
   private async whole(wire: Wire, body: Record<string, unknown>, response: ServerResponse): Promise<void> {
     const { fault } = this;
@@ -235,11 +241,12 @@ export class FakeUpstream {
     if (fault?.kind === 'silent' && fault.after === 'request') return await silence();
     const most = Number(body['max_tokens'] ?? body['max_completion_tokens'] ?? 16);
     const calls = this.calls(body);
-    const tokens = calls === null ? this.tokens.slice(0, most) : [];
+    const all = this.allTokens(body);
+    const tokens = calls === null ? all.slice(0, most) : [];
     const choices = Number(body['n'] ?? 1);
     await delay(this.tokenMs * tokens.length, undefined, { signal: this.stopping.signal });
     const finishReason =
-      fault?.kind === 'finish' ? fault.reason : calls !== null ? 'tool_calls' : tokens.length < this.tokens.length ? 'length' : 'stop';
+      fault?.kind === 'finish' ? fault.reason : calls !== null ? 'tool_calls' : tokens.length < all.length ? 'length' : 'stop';
     const usage = fault?.kind === 'noUsage' ? null : usageOf(wire, 9, tokens.length * choices, this.cachedTokens);
     const text = wholeBody(wire, { tokens, choices, calls, finishReason, usage });
     if (fault?.kind === 'compressed') {
@@ -286,8 +293,7 @@ export class FakeUpstream {
     const mute = this.mute > 0;
     if (mute) this.mute -= 1;
     const calls = this.calls(body);
-    const said = this.says(body);
-    const all = said === null ? this.tokens : [{ text: said, distribution: [[said, 1] as const] }];
+    const all = this.allTokens(body);
     const tokens = mute || calls !== null ? [] : all.slice(0, most);
     for (let index = 0; index < choices; index += 1) send(roleChunk(wire, index));
     if (fault?.kind === 'silent' && fault.after === 'headers') return await silence();
