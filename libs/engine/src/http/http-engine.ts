@@ -1,4 +1,4 @@
-// Any OpenAI-compatible server behind the engine port: vLLM, SGLang, llama-server, TGI, Ollama. Streams always, so that cancelling and first-token time are real.
+// Any OpenAI-compatible server behind the engine port: vLLM, SGLang, llama-server, TGI, Ollama. `generate` always streams, so that cancelling and first-token time are real; `relay` asks as the client did.
 import { type Clock, type Outcome, ok, type Rng, systemClock, systemRng } from '#libs/base';
 import { ExpectedOutput } from '../admission/index.js';
 import {
@@ -33,7 +33,7 @@ import { json } from './identify.js';
 import { MetricsReader } from './metrics-reader.js';
 import { Relays, refuseRelay, relayEndpoints } from './relay/relays.js';
 import { type PreparedRequest, prepareRequest } from './request-body.js';
-import type { UpstreamFacts } from './upstream-facts.js';
+import { describeUpstream, type UpstreamFacts } from './upstream-facts.js';
 import type { UpstreamMetrics } from './upstream-metrics.js';
 import { defaultDeadlines, type HttpDeadlines, Watch } from './watch.js';
 
@@ -150,7 +150,7 @@ export class HttpEngine implements InferenceEngine {
       maxParallel: facts?.maxParallel ?? null,
       contextSize: facts?.contextSize ?? null,
       vocabularyHash: null,
-      evaluation: facts === null ? null : describe(facts, top),
+      evaluation: facts === null ? null : describeUpstream(facts, top),
     };
   }
 
@@ -392,10 +392,4 @@ function hasHealthPage(dialect: UpstreamFacts['dialect']): boolean {
 
 function mostBytesOf({ sampling }: GenerateRequest, { choices }: PreparedRequest): number {
   return bytesPerAnswer + choices * sampling.maxTokens * bytesPerToken;
-}
-
-function describe({ dialect, version, rawLogprobs }: UpstreamFacts, top: number | null): string {
-  const server = dialect === 'openai' ? 'an OpenAI-compatible server' : `${dialect}${version === null ? '' : ` ${version}`}`;
-  if (top === null) return `by ${server}, which streams no log probabilities`;
-  return `by ${server}; entropy bounds from its top ${top} log probabilities${rawLogprobs ? '' : ', which are tempered: only at temperature 1'}`;
 }

@@ -23,3 +23,10 @@ export interface UpstreamFacts {
   readonly vocabularySize: number | null;
   readonly maxParallel: number | null;
 }
+
+/** One line for operators. `top`: likely tokens that it streams; null: no log probabilities. */
+export function describeUpstream({ dialect, version, rawLogprobs }: UpstreamFacts, top: number | null): string {
+  const server = dialect === 'openai' ? 'an OpenAI-compatible server' : `${dialect}${version === null ? '' : ` ${version}`}`;
+  if (top === null) return `by ${server}, which streams no log probabilities`;
+  return `by ${server}; entropy bounds from its top ${top} log probabilities${rawLogprobs ? '' : ', which are tempered: only at temperature 1'}`;
+}
