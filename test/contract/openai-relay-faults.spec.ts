@@ -1,6 +1,7 @@
 // The short way against everything that an upstream can do wrong: the same faults as by the long way, one ending each, and nothing left behind.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EngineFault, HttpEngine, type RelayRequest } from '#libs/engine';
+import { brokenAnswers, outOfMemory } from '../support/broken-answers.js';
 import { until } from '../support/gateway.js';
 import { aChat, aRelay, relayed, startRelay } from '../support/relay.js';
 import { FakeUpstream, type UpstreamFault } from '../support/upstream.js';
@@ -37,79 +38,8 @@ async function isWell(): Promise<void> {
   expect(whole.ending).toMatchObject({ fault: null, summary: { usage: { inputTokens: 9, outputTokens: 5, cachedTokens: 3 } } });
 }
 
-const garbage = (bytes: string | Uint8Array): UpstreamFault => ({ kind: 'garbage', after: 2, bytes });
-const error = { error: { message: 'CUDA out of memory', type: 'InternalServerError', code: 500 } };
-
 describe('a stream that breaks', () => {
-  it.each<[string, UpstreamFault, EngineFault['code'], boolean, RegExp]>([
-    ['dies in the middle', { kind: 'cut', after: 2 }, 'engine.upstream-error', true, /closed the connection/],
-    ['dies before it begins', { kind: 'cut', after: 'request' }, 'engine.upstream-error', true, /closed the connection/],
-    ['ends in good order without a finish reason', { kind: 'endEarly', after: 3 }, 'engine.upstream-error', true, /in the middle/],
-    ['lacks its end mark', { kind: 'noEndMark' }, 'engine.upstream-error', true, /end mark/],
-    ['lacks its usage', { kind: 'noUsage' }, 'engine.upstream-error', true, /usage/],
-    ['goes on after its end', { kind: 'goesOn' }, 'engine.upstream-error', true, /went on/],
-    ['was given up by the server', { kind: 'finish', reason: 'abort' }, 'engine.upstream-error', true, /gave the request up/],
-    ['reports an error', { kind: 'error', after: 2, as: 'data', error }, 'engine.upstream-error', true, /CUDA out of memory/],
-    ['reports an error by an event', { kind: 'error', after: 0, as: 'event', error }, 'engine.upstream-error', true, /CUDA/],
-    ['reports an error by a field', { kind: 'error', after: 2, as: 'field', error: error.error }, 'engine.upstream-error', true, /CUDA/],
-    [
-      'reports a bad request late',
-      { kind: 'error', after: 0, as: 'data', error: { error: { message: 'bad logit_bias', code: 400 } } },
-      'engine.bad-request',
-      false,
-      /logit_bias/,
-    ],
-    [
-      'reports that it is full',
-      { kind: 'error', after: 0, as: 'data', error: { error: { message: 'busy', code: 503 } } },
-      'engine.overloaded',
-      true,
-      /busy/,
-    ],
-    ['holds an event that is not JSON', garbage('data: {nope\n\n'), 'engine.upstream-error', true, /not JSON/],
-    ['holds a chunk that is none', garbage('data: {"hello":1}\n\n'), 'engine.upstream-error', true, /no chunk/],
-    ['holds a list', garbage('data: [1]\n\n'), 'engine.upstream-error', true, /not an object/],
-    ['holds choices that are none', garbage('data: {"choices":[7]}\n\n'), 'engine.upstream-error', true, /choice that is none/],
-    [
-      'holds a choice nobody asked for',
-      garbage('data: {"choices":[{"index":4,"delta":{"content":"x"}}]}\n\n'),
-      'engine.upstream-error',
-      true,
-      /choice 4/,
-    ],
-    [
-      'holds an event without end',
-      { kind: 'endless', piece: 'data: '.padEnd(60_000, 'x') },
-      'engine.upstream-error',
-      true,
-      /longer than 1 MiB/,
-    ],
-    ['is endless', { kind: 'endless', piece: ': ping\n\n'.repeat(20_000) }, 'engine.upstream-error', true, /more than \d+ bytes/],
-    [
-      'is an error with status 200',
-      { kind: 'instead', type: 'application/json', body: JSON.stringify(error) },
-      'engine.upstream-error',
-      true,
-      /CUDA/,
-    ],
-    [
-      'is a web page',
-      { kind: 'instead', type: 'text/html', body: '<html>Welcome</html>' },
-      'engine.upstream-error',
-      true,
-      /text\/html instead of an event stream/,
-    ],
-    ['is compressed', { kind: 'compressed' }, 'engine.upstream-error', false, /compressed/],
-    ['is not HTTP', { kind: 'noHttp' }, 'engine.upstream-error', true, /does not speak HTTP/],
-    [
-      'has headers without end',
-      { kind: 'status', status: 200, headers: { 'x-long': 'x'.repeat(64_000) } },
-      'engine.upstream-error',
-      true,
-      /headers/,
-    ],
-    ['leads elsewhere', { kind: 'redirect', to: 'http://169.254.169.254/latest' }, 'engine.upstream-error', false, /redirect/],
-  ])('that %s', async (_, fault, code, retryable, message) => {
+  it.each(brokenAnswers)('that %s', async (_, fault, code, retryable, message) => {
     upstream.fault = fault;
     const seen = await relayed(engine, aRelay(aChat, { defaults: { max_tokens: 100 } }));
     expect(seen.ending.fault).toMatchObject({ code, retryable, message: expect.stringMatching(message) });
@@ -134,7 +64,7 @@ describe('an answer in one piece that breaks', () => {
     ['dies before it begins', { kind: 'cut', after: 'request' }, 'engine.upstream-error', true, /closed the connection/],
     ['ends in the middle, in good order', { kind: 'endEarly', after: 3 }, 'engine.upstream-error', true, /JSON/],
     ['was given up by the server', { kind: 'finish', reason: 'abort' }, 'engine.upstream-error', true, /gave the request up/],
-    ['is an error with status 200', { kind: 'error', after: 0, as: 'data', error }, 'engine.upstream-error', true, /CUDA/],
+    ['is an error with status 200', { kind: 'error', after: 0, as: 'data', error: outOfMemory }, 'engine.upstream-error', true, /CUDA/],
     ['is a web page', { kind: 'instead', type: 'text/html', body: '<html>Welcome</html>' }, 'engine.upstream-error', true, /JSON/],
     ['is endless', { kind: 'endless', piece: ' '.repeat(160_000) }, 'engine.upstream-error', true, /more than \d+ bytes/],
     ['is compressed', { kind: 'compressed' }, 'engine.upstream-error', false, /compressed/],
