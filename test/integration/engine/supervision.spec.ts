@@ -1,8 +1,11 @@
 // An engine child that is killed, stopped or too large costs what it had begun, and nothing else.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { NativeEngine } from '#libs/engine';
 import { anEngine, chat, generate, greedy } from '../../support/engine.js';
-import { until } from '../../support/gateway.js';
+import { demoModels, until } from '../../support/gateway.js';
 
 const limits = { pingEveryMs: 100, hungAfterMs: 4_000 };
 const engines: NativeEngine[] = [];
@@ -18,6 +21,15 @@ async function started(...given: Parameters<typeof anEngine>): Promise<NativeEng
 
 const long = { prompt: chat('Write on and on.'), sampling: { ...greedy, maxTokens: 300 } };
 const looping = { model: 'demo-support-v5-collapsed.gguf' };
+/** A process that ended but was not yet waited for does not run. */
+function runs(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 const pidOf = (engine: NativeEngine): number => engine.stats().pid ?? Number.NaN;
 
 describe('an engine child', () => {
@@ -51,6 +63,17 @@ describe('an engine child', () => {
     await until(async () => engine.stats().state === 'failed', 'the version to be given up');
     expect(engine.stats().reason).toMatch(/died 2 times .* its limit is 64 MiB/);
     await expect(generate(engine)).rejects.toMatchObject({ fault: { code: 'engine.not-loaded' } });
+  });
+
+  it('ends with the process that started it, even when it takes no turn of its own any more', async () => {
+    const host = fork(new URL('./host.mjs', import.meta.url), [`${demoModels}/demo-support-v1-stable.gguf`], { execArgv: [] });
+    const [pid] = (await once(host, 'message')) as [number];
+    // As one that computes without end: a closed channel tells it nothing.
+    process.kill(pid, 'SIGSTOP');
+    const gone = once(host, 'exit');
+    host.kill('SIGKILL');
+    await gone;
+    await until(async () => !runs(pid), 'the engine to end');
   });
 
   it('gives all its memory back when its version leaves', async () => {

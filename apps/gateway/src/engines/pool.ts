@@ -9,7 +9,9 @@ import type { Log } from '#libs/telemetry';
 import { Breaker } from './breaker.js';
 
 const drainMs = 60_000;
-const reloadEveryMs = 15_000;
+const shortestPauseMs = 15_000;
+/** Pause after a failed try in units of what it took: a version that cannot be loaded costs a fifth of a core at most. */
+const pausePerTry = 4;
 
 /** Makes an engine for a spec; tests give their own. */
 export type EngineFactory = (spec: EngineSpec, version: ServedVersion) => ReturnType<typeof createEngine>;
@@ -123,11 +125,12 @@ export class EnginePool {
   private async load(slot: Slot): Promise<void> {
     const { clock, log } = this.options;
     while (!slot.stop.signal.aborted) {
+      const sinceMs = clock.monotonicMs();
       slot.trouble = await this.tryLoad(slot);
       this.options.onChange();
       if (slot.trouble === null || slot.stop.signal.aborted) return;
       log.error({ version: slot.version.label, model: slot.version.model }, `version cannot be served: ${slot.trouble}`);
-      await clock.sleep(reloadEveryMs, slot.stop.signal).catch(() => undefined);
+      await clock.sleep(Math.max(shortestPauseMs, pausePerTry * (clock.monotonicMs() - sinceMs)), slot.stop.signal).catch(() => undefined);
     }
   }
 

@@ -6,8 +6,11 @@ import { DecodeLoop } from './decode-loop.js';
 import { gbnfOf } from './grammar/gbnf-of.js';
 import { LogitsKernel } from './logits/kernel.js';
 import { type OpenModel, openModel } from './open-model.js';
+import { dieWithParent } from './parent-death.js';
 import type { FromChild, GenerateMessage, LoadRequest, ToChild } from './protocol.js';
 import { planCalls } from './tools/call-plan.js';
+
+dieWithParent(Number(process.argv[2]));
 
 let loop: DecodeLoop | null = null;
 let model: OpenModel | null = null;

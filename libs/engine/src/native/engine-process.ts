@@ -20,7 +20,7 @@ export class EngineProcess {
   readonly exited: Promise<Exit>;
 
   constructor(onMessage: (message: FromChild) => void) {
-    this.child = fork(compiledFile(import.meta.url, './child.js'), [], {
+    this.child = fork(compiledFile(import.meta.url, './child.js'), [String(process.pid)], {
       serialization: 'json',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [`--max-old-space-size=${heapLimitMb}`],
