@@ -71,6 +71,7 @@ export const planInput = z.strictObject({
     })
     .optional(),
   noDataLimitS: seconds.optional(),
+  stickyBy: z.enum(['request', 'user']).optional(),
 });
 
 export type PlanInput = z.infer<typeof planInput>;

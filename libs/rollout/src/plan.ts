@@ -57,7 +57,11 @@ export interface Plan {
   readonly reference: { readonly minResponses: number; readonly minPerClass: number; readonly maxAgeS: number; readonly waitS: number };
   /** No observation of an arm for this long: pause and alert. */
   readonly noDataLimitS: number;
+  /** Whose coin is drawn when a request names no unit: each request's own, or one for all requests of the end user that the body names. */
+  readonly stickyBy: StickyBy;
 }
+
+export type StickyBy = 'request' | 'user';
 
 /** Defaults of `design/statistics.md` sections 2 and 5. */
 export const defaultPlan: Plan = {
@@ -80,4 +84,5 @@ export const defaultPlan: Plan = {
   guards: { minResponses: 8, minUnits: 3, minS: 5 },
   reference: { minResponses: 500, minPerClass: 500, maxAgeS: 604_800, waitS: 3_600 },
   noDataLimitS: 600,
+  stickyBy: 'request',
 };

@@ -41,6 +41,7 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
     guards: over(base.guards, draft.guards),
     reference: over(base.reference, draft.reference),
     noDataLimitS: draft.noDataLimitS ?? base.noDataLimitS,
+    stickyBy: draft.stickyBy ?? base.stickyBy,
   };
 }
 

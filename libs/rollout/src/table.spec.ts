@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aRollout, baking, gating, onStep, pausedFrom, pending, secondsAgo } from '../../../test/support/rollout.js';
+import { aRollout, baking, gating, onStep, pausedFrom, pending, plan, secondsAgo } from '../../../test/support/rollout.js';
 import { deriveTable, type Phase, type ServedVersion, type TableInput } from './index.js';
 
 const version = (id: string): ServedVersion => ({ id, model: 'support', label: id, digest: 'd', spec: {} });
@@ -48,6 +48,12 @@ describe('the routing table', () => {
 
   it('keeps what a running evaluation pins, and nothing else', () => {
     expect(Object.keys(deriveTable(input(null, { pinnedVersionIds: ['v3', 'v1'] })).versions).sort()).toEqual(['v1', 'v3']);
+  });
+
+  it('says that units are end users only where the plan does', () => {
+    const sticky = { ...aRollout(onStep(0), { ...plan, stickyBy: 'user' }), salt: 'ab' };
+    expect(deriveTable(input(null, { rollouts: [sticky] })).routes[0]?.rollout).toMatchObject({ stickyBy: 'user' });
+    expect(deriveTable(input(onStep(0))).routes[0]?.rollout).not.toHaveProperty('stickyBy');
   });
 
   it('of another model is untouched by a rollout', () => {

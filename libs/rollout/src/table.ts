@@ -1,6 +1,7 @@
 // The routing table is derived from phases, never edited: status and routing cannot disagree.
 import { isTerminal } from './graph.js';
 import type { Rollout } from './model.js';
+import type { StickyBy } from './plan.js';
 import { weightOf } from './weight.js';
 
 /** One model's traffic. `weight` is the probability, in [0, 1], with which each unit's independent coin shows the candidate. */
@@ -14,6 +15,8 @@ export interface Route {
     readonly epoch: number;
     /** Hex salt of the keyed hash; fixed for the life of the rollout. */
     readonly salt: string;
+    /** Absent = by request. */
+    readonly stickyBy?: StickyBy;
   } | null;
 }
 
@@ -62,6 +65,7 @@ export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: Ta
             weight: weightOf(rollout.phase, rollout.plan),
             epoch: rollout.epoch,
             salt: rollout.salt,
+            ...(rollout.plan.stickyBy === 'user' ? { stickyBy: 'user' as const } : {}),
           }
         : null,
     };

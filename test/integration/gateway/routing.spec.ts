@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FakeEngine } from '#libs/engine';
-import type { ServedVersion } from '#libs/rollout';
+import type { Route, ServedVersion } from '#libs/rollout';
 import { GatewayStore, WindowStore } from '#libs/storage';
 import { aGateway, aKey, aVersion, fakeFactory, publish, readyz, type TestGateway, until, untilServing } from '../../support/gateway.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
@@ -56,9 +56,10 @@ async function rollout(
   stable: ServedVersion,
   candidate: ServedVersion,
   id: string = randomUUID(),
+  more: Partial<NonNullable<Route['rollout']>> = {},
 ): Promise<{ id: string; generation: number }> {
   const generation = await publish(test, {
-    routes: [{ model: 'support', stable: stable.id, rollout: { id, candidate: candidate.id, weight, epoch: 1, salt } }],
+    routes: [{ model: 'support', stable: stable.id, rollout: { id, candidate: candidate.id, weight, epoch: 1, salt, ...more } }],
     versions: [stable, candidate],
   });
   return { id, generation };
@@ -205,6 +206,40 @@ describe('a gateway', () => {
     await new Promise((done) => setTimeout(done, 1_300));
     const windows = await new WindowStore().ofRollout(test.database.manager, id);
     expect(windows.reduce((sum, { counts }) => sum + counts.responses, 0)).toBe(1);
+  });
+
+  it('gives all requests of an end user one version where the plan is sticky by user, counts the first, and moves nobody back', async () => {
+    const [v1, v2] = [aVersion('v1'), aVersion('v2')];
+    const { id, generation } = await rollout(0.5, v1, v2, randomUUID(), { stickyBy: 'user' });
+    gateway = await aGateway(test.url, { factory: fakeFactory() });
+    await untilServing(gateway.url, generation);
+    const users = Array.from({ length: 24 }, (_, at) => `user-${at}`);
+    const versionOf = async (user: string): Promise<string | null> => {
+      const field = user.endsWith('3') ? { safety_identifier: user, user: 'all alike' } : { user };
+      return (await ask(gateway?.url ?? '', { body: field })).version;
+    };
+    const asked = async (): Promise<(string | null)[]> => await Promise.all(users.map(versionOf));
+    const first = await asked();
+    expect(new Set(first)).toEqual(new Set(['v1', 'v2']));
+    for (let i = 0; i < 3; i += 1) expect(await asked()).toEqual(first);
+    const counted = async (): Promise<number> =>
+      (await new WindowStore().ofRollout(test.database.manager, id)).reduce((sum, { counts }) => sum + counts.responses, 0);
+    await until(
+      async () =>
+        (
+          await test.database.manager.query('select sum(responses)::int as responses from windows where version_id in ($1, $2)', [
+            v1.id,
+            v2.id,
+          ])
+        )[0].responses === 96,
+      'all answers in the windows',
+    );
+    expect(await counted()).toBe(24);
+    const grown = await rollout(0.9, v1, v2, id, { stickyBy: 'user' });
+    await untilServing(gateway.url, grown.generation);
+    const later = await asked();
+    expect(later.filter((version) => version === 'v2').length).toBeGreaterThan(first.filter((version) => version === 'v2').length);
+    expect(first.filter((version, at) => version === 'v2' && later[at] !== 'v2')).toEqual([]);
   });
 
   it('says inside a stream that it was cut, without an end mark, and counts it as an error', async () => {

@@ -2,11 +2,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock, Rng } from '#libs/base';
 import type { ScannedBody } from '#libs/openai';
+import type { Route } from '#libs/rollout';
 import type { EnginePool } from '../engines/pool.js';
 import type { Door } from '../limits/door.js';
 import type { Entry } from '../limits/limits.js';
 import { promptClassOf } from '../routing/prompt-class.js';
 import type { Snapshot } from '../routing/snapshot.js';
+import { namedUnit } from '../routing/unit.js';
 import { type Checked, good, refuse } from './checked.js';
 import type { Asked, Endpoint } from './endpoint.js';
 import { type Placement, place } from './placement.js';
@@ -39,7 +41,8 @@ export async function admit(
   const wishes = readWishes(request, key, 'live');
   if (!wishes.ok) return wishes;
   const { unit, pin, promptClass } = wishes.value;
-  const placed = place({ snapshot: read.value.snapshot, pool, rng }, { model: asked.model, unit, pin, needs: asked.needs });
+  const unitOf = (route: Route): string | null => namedUnit(route, unit, body);
+  const placed = place({ snapshot: read.value.snapshot, pool, rng }, { model: asked.model, unitOf, pin, needs: asked.needs });
   if (!placed.ok) return placed;
   return good({
     ...placed.value,

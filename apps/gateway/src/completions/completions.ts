@@ -15,6 +15,7 @@ import type { Patience } from '../relay/patience.js';
 import { relayAttempt } from '../relay/relay-attempt.js';
 import { shortWay } from '../relay/short-way.js';
 import type { RoutingFeed } from '../routing/feed.js';
+import { FirstAnswers } from '../routing/first-answers.js';
 import { type Admitted, admit } from './admit.js';
 import { type Answer, type AnswerWishes, StreamedAnswer, WholeAnswer } from './answer.js';
 import { type Attempt, attempt } from './attempt.js';
@@ -68,6 +69,7 @@ interface Underway {
 
 export class Completions {
   private readonly retries = new RetryBudget();
+  private readonly firstAnswers = new FirstAnswers();
   private readonly running = new Set<Client>();
 
   constructor(private readonly parts: CompletionParts) {}
@@ -225,12 +227,13 @@ export class Completions {
     const { assignment, unit, promptClass, pinned } = rest;
     // Who waits behind users on purpose says nothing about what users get.
     if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return;
+    const { rolloutId, epoch, arm } = this.firstAnswers.compared(rest);
     const observation: Observation = {
       model: asked.model,
       versionId: assignment.versionId,
-      rolloutId: assignment.rolloutId,
-      epoch: assignment.epoch,
-      arm: assignment.arm,
+      rolloutId,
+      epoch,
+      arm,
       promptClass,
       unit,
       assignedAt,

@@ -14,6 +14,8 @@ export interface Placement {
   readonly route: Route;
   readonly assignment: Assignment;
   readonly unit: string;
+  /** The unit is more than this request. */
+  readonly named: boolean;
   readonly pinned: boolean;
 }
 
@@ -40,7 +42,7 @@ export function findVersion({ snapshot }: PlacementParts, model: string, label: 
 /** `needs` are asked of both arms of a rollout, so that the coin never decides whether a request is valid. */
 export function place(
   parts: PlacementParts & { readonly rng: Rng },
-  { model, unit, pin, needs }: { model: string; unit: string | null; pin: string | null; needs: readonly Need[] },
+  { model, unitOf, pin, needs }: { model: string; unitOf: (route: Route) => string | null; pin: string | null; needs: readonly Need[] },
 ): Checked<Placement> {
   const { pool } = parts;
   const route = findRoute(parts, model);
@@ -51,12 +53,13 @@ export function place(
   const error = unmetNeed(needs, capabilitiesOf(pool, pinned ? [pinned.value.id] : [stable, rollout?.candidate]));
   if (error) return refuse(error);
 
-  const shown = unit ?? Buffer.from(parts.rng.bytes(16)).toString('hex');
+  const named = unitOf(route.value);
+  const unit = named ?? Buffer.from(parts.rng.bytes(16)).toString('hex');
   const assignment: Assignment | null = pinned
     ? { versionId: pinned.value.id, arm: null, rolloutId: null, epoch: null }
-    : assign(route.value, shown, rollout !== null && pool.serves(rollout.candidate));
+    : assign(route.value, unit, rollout !== null && pool.serves(rollout.candidate));
   if (!assignment) return refuse(notInService(model));
-  return good({ route: route.value, assignment, unit: shown, pinned: pinned !== null });
+  return good({ route: route.value, assignment, unit, named: named !== null, pinned: pinned !== null });
 }
 
 /** Without a coin: vectors and scores of two versions do not mix, so stable answers unless a version is named. */

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Route } from '#libs/rollout';
+import { chiSquare, runsTest } from '../../../../test/bench/gateway/rows/coin.mjs';
 import { assign, pointOf } from './assign.js';
 
 const salt = '9f86d081884c7d659a2feaa0c55ad015';
@@ -20,6 +21,24 @@ describe('assignment', () => {
         (arm) => arm === 'candidate',
       ).length;
       expect(Math.abs(seen - n * weight)).toBeLessThan(5 * Math.sqrt(n * weight * (1 - weight)));
+    }
+  });
+
+  it.each([0.01, 0.05, 0.5])('is a coin by its counts and by their order: 200,000 units at weight %f', (weight) => {
+    const outcomes = Uint8Array.from({ length: 200_000 }, (_, at) =>
+      assign(route(weight), `unit-${at}`, true)?.arm === 'candidate' ? 1 : 0,
+    );
+    const hits = outcomes.reduce((sum, one) => sum + one, 0);
+    // The level of the benchmark, which draws afresh each time; these units are fixed.
+    expect(chiSquare(hits, outcomes.length, weight).p).toBeGreaterThan(0.00001);
+    expect(runsTest(outcomes).p).toBeGreaterThan(0.00001);
+  });
+
+  it('never moves a unit back, however often the weight grows', () => {
+    const weights = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1];
+    for (let at = 0; at < 20_000; at += 1) {
+      const arms = weights.map((weight) => assign(route(weight), `user-${at}`, true)?.arm);
+      expect(arms.lastIndexOf('stable')).toBeLessThan(arms.indexOf('candidate'));
     }
   });
 

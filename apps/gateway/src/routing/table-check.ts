@@ -18,6 +18,7 @@ export const routingTable = z.looseObject({
           weight: z.number().min(0).max(1),
           epoch: z.int(),
           salt: z.string().regex(/^[0-9a-f]{1,64}$/),
+          stickyBy: z.enum(['request', 'user']).optional(),
         })
         .nullable(),
     }),

@@ -1,0 +1,56 @@
+// One answer of each named unit enters a rollout's comparison: its coin is drawn once, so its second answer is no second piece of evidence.
+import type { Route } from '#libs/rollout';
+import { type Assignment, pointOf } from './assign.js';
+
+/** Bits per rollout: half a mebibyte. Of the first million units a tenth share a bit with an earlier one and are not counted at all. */
+const places = 2 ** 22;
+/** Rollouts of which units are remembered; there is one live rollout per model. */
+const mostRollouts = 64;
+
+/** As which part of a comparison an answer is observed. */
+export type Compared = Pick<Assignment, 'rolloutId' | 'epoch' | 'arm'>;
+
+const noArm: Compared = { rolloutId: null, epoch: null, arm: null };
+
+export interface Answered {
+  readonly route: Route;
+  readonly assignment: Assignment;
+  readonly unit: string;
+  /** The client named the unit; otherwise it is this request's alone. */
+  readonly named: boolean;
+}
+
+/**
+ * Which units have been counted. Without it ten answers of one user weigh like ten coins, and most rollouts without any difference would be
+ * rolled back. A unit whose bit is taken by another is left out, which depends on neither its arm nor its answer. Starts empty with the process.
+ */
+export class FirstAnswers {
+  private readonly seen = new Map<string, Uint8Array>();
+
+  /** The arm of a unit's first answer; of later ones no arm, as if no coin had been drawn. */
+  compared({ route: { rollout }, assignment, unit, named }: Answered): Compared {
+    if (!named || assignment.arm === null || rollout === null) return assignment;
+    return this.first(rollout, unit) ? assignment : noArm;
+  }
+
+  private first({ id, salt }: { readonly id: string; readonly salt: string }, unit: string): boolean {
+    const bits = this.bitsOf(id);
+    // Another point than the one that draws the arm.
+    const place = Math.floor(pointOf(salt, `counted\0${unit}`) * places);
+    const mask = 1 << (place & 7);
+    const byte = bits[place >>> 3] ?? 0;
+    bits[place >>> 3] = byte | mask;
+    return (byte & mask) === 0;
+  }
+
+  private bitsOf(rolloutId: string): Uint8Array {
+    let bits = this.seen.get(rolloutId);
+    if (!bits) {
+      bits = new Uint8Array(places / 8);
+      const [oldest] = this.seen.keys();
+      if (this.seen.size >= mostRollouts && oldest !== undefined) this.seen.delete(oldest);
+      this.seen.set(rolloutId, bits);
+    }
+    return bits;
+  }
+}
