@@ -1,5 +1,6 @@
 // All migrations, oldest first. Hand-written SQL, up and down.
 import { Initial0001 } from './0001-initial.js';
 import { KeyLimits0002 } from './0002-key-limits.js';
+import { KeyRevision0003 } from './0003-key-revision.js';
 
-export const migrations = [Initial0001, KeyLimits0002];
+export const migrations = [Initial0001, KeyLimits0002, KeyRevision0003];

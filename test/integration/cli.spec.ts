@@ -245,3 +245,43 @@ describe('serin says what is wrong and what to do', () => {
     expect(help.out.join('\n')).toContain('10  the rollout was rolled back');
   });
 });
+
+describe('serin key', () => {
+  it('makes a key whose text is all of standard output, lists it, and revokes it', async () => {
+    const name = `k-${randomUUID()}`;
+    const made = await serin([
+      'key',
+      'create',
+      name,
+      '--scope',
+      'models:read',
+      'keys:write',
+      '--requests-per-minute',
+      '60',
+      '--days',
+      '30',
+    ]);
+    expect(made.code).toBe(exitCodes.ok);
+    expect(made.out).toEqual([expect.stringMatching(/^sk-serin-[A-Za-z0-9_-]{43}$/)]);
+    expect(made.err.join('\n')).toMatch(/may models:read, keys:write, until \d{4}-/);
+    const listed = (await serin(['keys', 'list'])).out.find((line) => line.includes(name)) ?? '';
+    expect(listed).toMatch(/^\S+ +\S+ +sk-serin-\S{5}\.\.\. +active +60 +- +- +\d+s +models:read keys:write$/);
+    const [id = ''] = listed.split(' ');
+    const own = { env: { SERIN_API_KEY: made.out[0] ?? '' } };
+    const revoked = await serin(['key', 'revoke', id], own);
+    expect(revoked).toMatchObject({ code: exitCodes.ok, out: [`Key "${name}" is revoked.`] });
+    expect(revoked.err).toEqual(['That was the key you use: the next command needs another one.']);
+    expect((await serin(['key', 'revoke', id], own)).code).toBe(exitCodes.notAuthorised);
+    expect((await serin(['key', 'list'])).out.join('\n')).not.toContain(name);
+    expect((await serin(['key', 'list', '--all'])).out.join('\n')).toMatch(new RegExp(`${name} .*revoked`));
+  });
+
+  it('says which scope is none, and which field the controller refuses', async () => {
+    const scope = await serin(['key', 'create', 'x', '--scope', 'everything']);
+    expect(scope.code).toBe(exitCodes.unexpected);
+    expect(scope.err.join('\n')).toContain('inference:invoke');
+    const refused = await serin(['key', 'create', 'two words']);
+    expect(refused.code).toBe(exitCodes.refused);
+    expect(refused.err.join('\n')).toContain('/name');
+  });
+});

@@ -28,7 +28,12 @@ export class Client {
     return await this.send('POST', path, body, schema);
   }
 
-  private async send<T extends z.ZodType>(method: 'GET' | 'POST', path: string, body: unknown, schema: T): Promise<z.output<T>> {
+  /** Safe to repeat: what is gone stays gone. */
+  async delete<T extends z.ZodType>(path: string, schema: T): Promise<z.output<T>> {
+    return await this.send('DELETE', path, undefined, schema);
+  }
+
+  private async send<T extends z.ZodType>(method: 'GET' | 'POST' | 'DELETE', path: string, body: unknown, schema: T): Promise<z.output<T>> {
     const headers: Record<string, string> = { authorization: `Bearer ${this.settings.key}`, accept: 'application/json' };
     if (method === 'POST') Object.assign(headers, { 'content-type': 'application/json', 'idempotency-key': randomUUID() });
     for (let attempt = 1; ; attempt += 1) {

@@ -1,9 +1,10 @@
 // The grammar of `serin`: noun, verb, options. What each does is in the folder of its noun.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { phaseName } from '#libs/contract';
+import { allScopes, phaseName } from '#libs/contract';
 import { Client } from './client.js';
 import { CliError, type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.js';
 import type { Io } from './io.js';
+import { type CreateKeyOptions, createKey, type ListKeysOptions, listKeys, revokeKey } from './key/command.js';
 import { type CommandKind, type CommandOptions, command, type StartOptions, start } from './rollout/command.js';
 import { type GetOptions, get, type ListOptions, list } from './rollout/show.js';
 import { readSettings } from './settings.js';
@@ -55,7 +56,7 @@ function grammar(io: Io, ended: (code: ExitCode) => void): Command {
     .addHelpText('after', exitCodesHelp)
     .showHelpAfterError('(serin --help tells more)');
   hushed(program, io);
-  const connected = async (work: (client: Client) => Promise<ExitCode>): Promise<void> => {
+  const connected: Connected = async (work) => {
     const settings = await readSettings(program.opts<{ url?: string; key?: string }>(), io.env);
     ended(await work(new Client(settings, io)));
   };
@@ -93,17 +94,49 @@ function grammar(io: Io, ended: (code: ExitCode) => void): Command {
         await connected(async (client) => await start(client, io, model, version, options)),
     );
   for (const kind of ['rollback', 'pause', 'resume', 'promote', 'abort'] as const) addCommand(rollout, kind, io, connected);
-  for (const verb of rollout.commands) verb.addHelpText('after', exitCodesHelp);
-  for (const each of [rollout, ...rollout.commands]) hushed(each, io);
+  const key = addKeyCommands(program, io, connected);
+  for (const noun of [rollout, key]) {
+    for (const verb of noun.commands) verb.addHelpText('after', exitCodesHelp);
+    for (const each of [noun, ...noun.commands]) hushed(each, io);
+  }
   return program;
 }
 
-function addCommand(
-  rollout: Command,
-  kind: CommandKind,
-  io: Io,
-  connected: (work: (client: Client) => Promise<ExitCode>) => Promise<void>,
-): void {
+type Connected = (work: (client: Client) => Promise<ExitCode>) => Promise<void>;
+
+function addKeyCommands(program: Command, io: Io, connected: Connected): Command {
+  const key = program.command('key').alias('keys').description('make API keys, look at them, take them back');
+  key
+    .command('list')
+    .description('newest first')
+    .option('--all', 'also those that were revoked or have expired')
+    .option('--json', 'as JSON')
+    .action(async (options: ListKeysOptions) => await connected(async (client) => await listKeys(client, io, options)));
+  key
+    .command('create')
+    .description('make a key; its text is printed once, alone on standard output')
+    .argument('<name>')
+    .addOption(
+      new Option('--scope <scope...>', 'what it may do; only what your own key may').choices(allScopes).default(['inference:invoke']),
+    )
+    .option('--requests-per-minute <count>', 'over all gateways together', wholeNumber(1, 1_000_000_000))
+    .option('--tokens-per-minute <count>', 'prompts and answers, over all gateways together', wholeNumber(1, 1_000_000_000))
+    .option('--concurrent-requests <count>', 'at once', wholeNumber(1, 1_000_000))
+    .option('--days <count>', 'until it expires (default: as long as your own key)', wholeNumber(1, 3_650))
+    .option('--json', 'as JSON')
+    .action(
+      async (name: string, options: CreateKeyOptions) => await connected(async (client) => await createKey(client, io, name, options)),
+    );
+  key
+    .command('revoke')
+    .description('the gateways refuse it within the second')
+    .argument('<id>')
+    .option('--json', 'as JSON')
+    .action(async (id: string, options: { json?: boolean }) => await connected(async (client) => await revokeKey(client, io, id, options)));
+  return key;
+}
+
+function addCommand(rollout: Command, kind: CommandKind, io: Io, connected: Connected): void {
   const verb = rollout
     .command(kind)
     .description(about[kind])

@@ -1,5 +1,5 @@
 // Resources as lines of text. Pure: the present is an argument, and what came from elsewhere cannot steer the terminal.
-import type { EvidenceResource, RolloutEventResource, RolloutResource } from '#libs/contract';
+import type { ApiKeyResource, EvidenceResource, RolloutEventResource, RolloutResource } from '#libs/contract';
 
 type Finding = EvidenceResource['findings'][number];
 
@@ -106,4 +106,21 @@ export function effectText(value: number, unit: Finding['unit']): string {
 
 export function eventLine(event: RolloutEventResource): string {
   return `${timeOfDay(event.at)}  ${plain(event.sentence)}`;
+}
+
+export function keyTable(keys: readonly ApiKeyResource[], now: number): string[] {
+  return table([
+    ['ID', 'NAME', 'KEY', 'STATE', 'REQ/MIN', 'TOKENS/MIN', 'AT ONCE', 'AGE', 'SCOPES'],
+    ...keys.map(({ id, name, prefix, state, limits, createdAt, scopes, self }) => [
+      id,
+      plain(name),
+      `${plain(prefix)}...`,
+      self ? `${state} (yours)` : state,
+      ...[limits?.requestsPerMinute, limits?.tokensPerMinute, limits?.concurrentRequests].map((limit) =>
+        limits === null ? 'default' : String(limit ?? '-'),
+      ),
+      age(createdAt, now),
+      scopes.map(plain).join(' '),
+    ]),
+  ]);
 }

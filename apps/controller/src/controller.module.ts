@@ -4,6 +4,7 @@ import { APP_GUARD } from '@nestjs/core';
 import type { Clock, Ids, Rng } from '#libs/base';
 import { Database } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
+import { ApiKeysApi } from './api/api-keys.api.js';
 import { CommandsApi } from './api/commands.api.js';
 import { DeliveriesApi } from './api/deliveries.api.js';
 import { EvaluationsApi } from './api/evaluations.api.js';
@@ -25,6 +26,7 @@ import { HookDesk } from './hooks/hook-desk.js';
 import { HooksApi } from './hooks/hooks.api.js';
 import { Housekeeper } from './housekeeper.js';
 import { Idempotency } from './http/idempotency.js';
+import { KeyDesk } from './key-desk.js';
 import { Courier } from './outbox/courier.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Reconciler } from './reconciler.js';
@@ -48,6 +50,7 @@ const services = [
   Registry,
   RolloutDesk,
   EvaluationDesk,
+  KeyDesk,
   EvidenceGatherer,
   Reconciler,
   Ticker,
@@ -81,6 +84,7 @@ export class ControllerModule {
         DeliveriesApi,
         TestSetsApi,
         EvaluationsApi,
+        ApiKeysApi,
       ],
       providers: [
         { provide: Database, useValue: database },

@@ -1,4 +1,5 @@
 // Serin's own HTTP contract as zod schemas, shared by server, CLI and dashboard.
+export * from './api-keys.js';
 export * from './evaluations.js';
 export * from './limits.js';
 export * from './plan.js';

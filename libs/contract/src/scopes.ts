@@ -14,7 +14,8 @@ export const scope = z.enum([
   'evaluations:read',
   'evaluations:write',
   'settings:write',
-  /** Make and revoke keys, with no scope that the caller lacks. */
+  'keys:read',
+  /** Make, limit and revoke keys, of no scope that the caller lacks. */
   'keys:write',
   'audit:read',
 ]);

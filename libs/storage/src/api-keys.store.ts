@@ -4,6 +4,8 @@ import type { EntityManager } from 'typeorm';
 import { json, row, rows } from './rows.js';
 
 export const keysChannel = 'serin_keys';
+/** Any constant of our own: changes to keys take turns. */
+const keysLock = 7_361_748;
 const prefix = 'sk-serin-';
 const shownCharacters = 14;
 
@@ -28,6 +30,8 @@ export interface ApiKeyRow {
   readonly createdAt: number;
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
+  /** Grows with each change. */
+  readonly revision: number;
 }
 
 export interface NewApiKey {
@@ -39,7 +43,7 @@ export interface NewApiKey {
 }
 
 const ms = (column: string, as: string): string => `(extract(epoch from ${column}) * 1000)::float8 as "${as}"`;
-const columns = `id, name, prefix, hash, scopes, limits, created_by as "createdBy",
+const columns = `id, name, prefix, hash, scopes, limits, created_by as "createdBy", revision,
   ${ms('created_at', 'createdAt')}, ${ms('expires_at', 'expiresAt')}, ${ms('revoked_at', 'revokedAt')}`;
 const active = 'revoked_at is null and (expires_at is null or expires_at > now())';
 
@@ -49,6 +53,14 @@ export function hashKey(key: string): Buffer {
 }
 
 export class ApiKeyStore {
+  /**
+   * Until the transaction ends nobody else who asks this changes a key: what was checked stays true. Two managers could otherwise each revoke
+   * the other at once, or a key that is being revoked leave another behind.
+   */
+  async takeTurn(tx: EntityManager): Promise<void> {
+    await tx.query('select pg_advisory_xact_lock($1)', [keysLock]);
+  }
+
   /** Returns the text of the key, which nobody can read again. */
   async create(
     tx: EntityManager,
@@ -94,16 +106,27 @@ export class ApiKeyStore {
     return await row(tx, `select ${columns} from api_keys where id = $1`, [id]);
   }
 
+  /** Whether an active key has this name, whatever the case of its letters. */
+  async isNameTaken(tx: EntityManager, name: string): Promise<boolean> {
+    return (await row(tx, `select 1 from api_keys where lower(name) = lower($1) and ${active}`, [name])) !== null;
+  }
+
+  /** Active keys without an end that hold all these scopes. */
+  async countLasting(tx: EntityManager, scopes: readonly string[]): Promise<number> {
+    const sql = 'select count(*)::int as lasting from api_keys where revoked_at is null and expires_at is null and scopes @> $1';
+    return (await row<{ lasting: number }>(tx, sql, [[...scopes]]))?.lasting ?? 0;
+  }
+
   /** Null = the defaults again. False when there is no such key, or it was revoked. */
   async setLimits(tx: EntityManager, id: string, limits: StoredLimits | null): Promise<boolean> {
-    return await this.change(tx, id, 'update api_keys set limits = $2 where id = $1 and revoked_at is null returning id', [
-      limits && json(limits),
-    ]);
+    const sql = 'update api_keys set limits = $2, revision = revision + 1 where id = $1 and revoked_at is null returning id';
+    return await this.change(tx, id, sql, [limits && json(limits)]);
   }
 
   /** False when there was no such key, or it was revoked before. */
   async revoke(tx: EntityManager, id: string): Promise<boolean> {
-    return await this.change(tx, id, 'update api_keys set revoked_at = now() where id = $1 and revoked_at is null returning id', []);
+    const sql = 'update api_keys set revoked_at = now(), revision = revision + 1 where id = $1 and revoked_at is null returning id';
+    return await this.change(tx, id, sql, []);
   }
 
   private async change(tx: EntityManager, id: string, sql: string, parameters: readonly unknown[]): Promise<boolean> {

@@ -1,7 +1,15 @@
-// Rows as resources of the API: one place says what people see of a rollout, an event, a model, a version, a gateway.
-import type { GatewayResource, ModelResource, RolloutEventResource, RolloutResource, VersionResource, VersionSpec } from '#libs/contract';
+// Rows as resources of the API: one place says what people see of a rollout, an event, a model, a version, a gateway, a key.
+import type {
+  ApiKeyResource,
+  GatewayResource,
+  ModelResource,
+  RolloutEventResource,
+  RolloutResource,
+  VersionResource,
+  VersionSpec,
+} from '#libs/contract';
 import type { Evidence, Reason } from '#libs/rollout';
-import type { GatewayRow, ModelRow, RolloutEventRecord, RolloutRecord, VersionRow } from '#libs/storage';
+import type { ApiKeyRow, GatewayRow, ModelRow, RolloutEventRecord, RolloutRecord, VersionRow } from '#libs/storage';
 import { appliedBy } from '../evidence.js';
 import { sentenceOf } from '../outbox-data.js';
 import { stateSentence } from '../sentence.js';
@@ -94,5 +102,25 @@ export function viewGateway(gateway: GatewayRow): GatewayResource {
     live: gateway.live,
     droppedWindows: gateway.droppedWindows,
     engines: { ...gateway.engines },
+  };
+}
+
+/** Never its hash. `askedBy`: id of the key that asks. */
+export function viewApiKey(key: ApiKeyRow, askedBy: string, now: number): ApiKeyResource {
+  const { id, name, prefix, scopes, limits, createdBy, revision } = key;
+  const over = key.expiresAt !== null && key.expiresAt <= now;
+  return {
+    id,
+    name,
+    prefix,
+    state: key.revokedAt !== null ? 'revoked' : over ? 'expired' : 'active',
+    scopes: [...scopes],
+    limits,
+    createdBy,
+    createdAt: Math.round(key.createdAt),
+    expiresAt: key.expiresAt === null ? null : Math.round(key.expiresAt),
+    revokedAt: key.revokedAt === null ? null : Math.round(key.revokedAt),
+    self: id === askedBy,
+    revision,
   };
 }
