@@ -9,7 +9,7 @@ import {
   lnRepresentative,
   logMeanExp,
   logTilt,
-  logTiltDeltas,
+  logTiltGrid,
   type Sign,
 } from './index.js';
 
@@ -39,7 +39,7 @@ function falseAlarms({ weight, margin, ratio, seed }: { weight: number; margin: 
   const uniform = uniforms(seed);
   const normal = normals(uniform);
   const table = increments(weight, margin, normal);
-  const points = 2 * logTiltDeltas.length;
+  const points = 2 * logTiltGrid.shifts.length;
   let alarms = 0;
   for (let run = 0; run < runs; run += 1) {
     const sums = new Float64Array(points);

@@ -1,9 +1,10 @@
 // Scores fitted on stable's reference window before the first live response and frozen for the rollout. They drive power only; a stale reference never breaks the bound.
 
 import type { Score } from './label.js';
-import { fitLogTilt, type LogTiltParameters, logTilt } from './log-tilt.js';
+import { fitLogTilt, logTilt } from './log-tilt.js';
 import { countOf, gamma, mergeInto, quantileBucket } from './sketch.js';
 import { step } from './step.js';
+import type { TiltParameters } from './tilt.js';
 import type { Histogram, Window } from './window.js';
 
 /** Stands for every class without a fit of its own. */
@@ -12,8 +13,8 @@ export const pooledClass = '*';
 export interface FrozenScores {
   /** Responses of stable that the fit rests on. */
   readonly responses: number;
-  readonly entropy: Readonly<Record<string, LogTiltParameters>>;
-  readonly length: Readonly<Record<string, LogTiltParameters>>;
+  readonly entropy: Readonly<Record<string, TiltParameters>>;
+  readonly length: Readonly<Record<string, TiltParameters>>;
   /** Upper edge of the bucket that holds the reference's P99 of the whole request, milliseconds; null when no latency was seen. */
   readonly totalP99Ms: number | null;
 }
@@ -41,7 +42,7 @@ export function fitScores(
   };
 }
 
-function fitPerClass(windows: readonly Window[], metric: 'entropy' | 'length', minPerClass: number): Record<string, LogTiltParameters> {
+function fitPerClass(windows: readonly Window[], metric: 'entropy' | 'length', minPerClass: number): Record<string, TiltParameters> {
   const classes = new Map<string, Histogram>();
   const pooled: Histogram = new Map();
   for (const { key, counts } of windows) {
@@ -49,7 +50,7 @@ function fitPerClass(windows: readonly Window[], metric: 'entropy' | 'length', m
     classes.set(key.promptClass, mergeInto(histogram, counts.histograms[metric]));
     mergeInto(pooled, counts.histograms[metric]);
   }
-  const fits: Record<string, LogTiltParameters> = {};
+  const fits: Record<string, TiltParameters> = {};
   if (pooled.size === 0) return fits;
   fits[pooledClass] = fitLogTilt(pooled);
   for (const [promptClass, histogram] of classes) {
@@ -59,12 +60,12 @@ function fitPerClass(windows: readonly Window[], metric: 'entropy' | 'length', m
 }
 
 /** The class under which responses are judged: their own when it has a fit, else the pool. */
-export function judgedClass(fits: Readonly<Record<string, LogTiltParameters>>, promptClass: string): string {
+export function judgedClass(fits: Readonly<Record<string, TiltParameters>>, promptClass: string): string {
   return Object.hasOwn(fits, promptClass) ? promptClass : pooledClass;
 }
 
 /** Scores by class of one metric; null when the reference held no value of it. */
-export function tiltScores(fits: Readonly<Record<string, LogTiltParameters>>): ((promptClass: string) => Score) | null {
+export function tiltScores(fits: Readonly<Record<string, TiltParameters>>): ((promptClass: string) => Score) | null {
   const scores = new Map(Object.entries(fits).map(([promptClass, fit]) => [promptClass, logTilt(fit)] as const));
   const pooled = scores.get(pooledClass);
   return pooled ? (promptClass) => scores.get(promptClass) ?? pooled : null;

@@ -12,10 +12,10 @@ export function labelIncrement(arm: 0 | 1, weight: number, logR: number): number
 
 export type Sign = 1 | -1;
 
-/** A frozen score of ln(value): its grid of hypotheses and the log ratio for each. */
+/** A frozen score of a value on its axis (its logarithm, or itself): its grid of hypotheses and the log ratio for each. */
 export interface Score {
   /** Grid of hypotheses for a direction; the e-value is the average over it. */
   grid(sign: Sign): readonly number[];
-  /** ln r for one hypothesis of the grid. Increasing in `lnValue` for sign +1, decreasing for -1. */
-  logR(sign: Sign, hypothesis: number, lnValue: number): number;
+  /** ln r for one hypothesis of the grid. Increasing in `x` for sign +1, decreasing for -1. */
+  logR(sign: Sign, hypothesis: number, x: number): number;
 }

@@ -12,13 +12,28 @@ export interface EpochHistograms {
 
 export type ScoreOf = (promptClass: string) => Score;
 
+/** Where the value that stands for a bucket lies on the axis of the scores, and how far a margin moves a value there. */
+export interface Scale {
+  at(index: number): number;
+  shift(margin: number): number;
+}
+
+/** For log buckets: margins are ratios. */
+export const logScale: Scale = { at: lnRepresentative, shift: Math.log1p };
+
 /**
- * ln of the one-sided e-value that the candidate is larger (sign +1) or smaller (sign -1) than (1 + margin) x stable within classes.
- * Null: value / (1 + margin) of the candidate is stochastically no larger (no smaller). Monotone in `margin`, > -1.
+ * ln of the one-sided e-value that the candidate, moved back by the margin, is larger (sign +1) or smaller (sign -1) than stable within classes:
+ * on the log scale, than (1 + margin) x stable. Null: the moved value is stochastically no larger (no smaller). Monotone in `margin`.
  * Epochs add in logs per grid point and are never pooled. Cost: grid x buckets x classes x epochs.
  */
-export function tiltLogE(epochs: readonly EpochHistograms[], scoreOf: ScoreOf, sign: Sign, margin: number): number {
-  const shift = Math.log1p(margin);
+export function tiltLogE(
+  epochs: readonly EpochHistograms[],
+  scoreOf: ScoreOf,
+  sign: Sign,
+  margin: number,
+  scale: Scale = logScale,
+): number {
+  const shift = scale.shift(margin);
   const sums: number[] = [];
   for (const { weight, classes } of epochs) {
     if (weight <= 0 || weight >= 1) continue;
@@ -28,10 +43,9 @@ export function tiltLogE(epochs: readonly EpochHistograms[], scoreOf: ScoreOf, s
       for (let point = 0; point < grid.length; point += 1) {
         const hypothesis = grid[point] ?? 0;
         let sum = sums[point] ?? 0;
-        for (const [index, count] of stable)
-          sum += count * labelIncrement(0, weight, score.logR(sign, hypothesis, lnRepresentative(index)));
+        for (const [index, count] of stable) sum += count * labelIncrement(0, weight, score.logR(sign, hypothesis, scale.at(index)));
         for (const [index, count] of candidate)
-          sum += count * labelIncrement(1, weight, score.logR(sign, hypothesis, lnRepresentative(index) - shift));
+          sum += count * labelIncrement(1, weight, score.logR(sign, hypothesis, scale.at(index) - shift));
         sums[point] = sum;
       }
     }
