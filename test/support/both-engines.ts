@@ -1,6 +1,6 @@
 // One gateway with both kinds of engines, for what client libraries must find the same on each: `far` is an upstream, `near` a real model.
 import { aGateway, aKey, aVersion, publish, type TestGateway, untilServing } from './gateway.js';
-import { createTestDatabase } from './postgres.js';
+import { createTestDatabase, type TestDatabase } from './postgres.js';
 import { FakeUpstream } from './upstream.js';
 
 export interface BothEngines {
@@ -8,10 +8,11 @@ export interface BothEngines {
   readonly key: string;
   readonly upstream: FakeUpstream;
   readonly gateway: TestGateway;
+  readonly database: TestDatabase;
   remove(): Promise<void>;
 }
 
-export async function bothEngines(): Promise<BothEngines> {
+export async function bothEngines(options: Parameters<typeof aGateway>[1] = {}): Promise<BothEngines> {
   const test = await createTestDatabase();
   const key = await aKey(test);
   const upstream = new FakeUpstream('vllm');
@@ -23,13 +24,14 @@ export async function bothEngines(): Promise<BothEngines> {
   );
   const routes = [far, near].map(({ id, model }) => ({ model, stable: id, rollout: null }));
   const generation = await publish(test, { routes, versions: [far, near] });
-  const gateway = await aGateway(test.url);
+  const gateway = await aGateway(test.url, options);
   await untilServing(gateway.url, generation);
   return {
     baseUrl: `${gateway.url}/v1`,
     key,
     upstream,
     gateway,
+    database: test,
     remove: async () => {
       await gateway.remove();
       await upstream.stop();
