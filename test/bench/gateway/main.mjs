@@ -59,7 +59,10 @@ async function measureCases() {
   if (options.profile && open.serin) {
     await open.serin.gateway.end('SIGTERM');
     const profile = await open.serin.gateway.readProfile();
-    if (profile) say(`profile of the gateway\n${describeProfile(profile)}`);
+    if (profile) {
+      say(`profile of the gateway\n${describeProfile(profile)}`);
+      await writeFile(`${options.json}.cpuprofile`, JSON.stringify(profile));
+    }
   }
 }
 

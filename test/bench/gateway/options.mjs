@@ -12,7 +12,8 @@ const usage = `npm run bench:gateway -- [options]
   --window 3           seconds that are measured per run
   --portkey DIR        where Portkey's gateway is installed (default .cache/bench/peers)
   --install-peers      installs it there by npm, if it is not
-  --profile            also a CPU profile of the gateway: top self times on stderr; figures are those of a profiled process
+  --profile            also a CPU profile of the gateway: top self times on stderr, all of it in FILE.cpuprofile; figures are then
+                       those of a profiled process
   --json FILE          result (default bench-gateway.json)`;
 
 function list(text) {
