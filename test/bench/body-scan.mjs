@@ -1,7 +1,7 @@
 // What reading a request body costs: `node test/bench/body-scan.mjs [--json FILE]` after `npm run build:server`. JSON.parse beside it.
 import { isUtf8 } from 'node:buffer';
 import fs from 'node:fs';
-import { scanBody } from '../../dist/libs/openai/src/index.js';
+import { outlineChat, parseChatBody, scanBody } from '../../dist/libs/openai/src/index.js';
 
 const head = {
   model: 'assistant',
@@ -51,6 +51,8 @@ const ways = {
   'isUtf8 and JSON.parse': (bytes) => isUtf8(bytes) && JSON.parse(bytes.toString('utf8')),
   'walk in JavaScript': walk,
   scanBody: (bytes) => scanBody(bytes).ok,
+  'scanBody, parse and schema': (bytes) => scanBody(bytes).ok && parseChatBody(JSON.parse(bytes.toString('utf8'))).ok,
+  'scanBody and outline': (bytes) => outlineChat(scanBody(bytes).value).messages.lastWords(4_097),
 };
 
 /** Microseconds of one call: the lower quartile, for on a shared machine the rest measures the neighbours. Warmed up until V8 has optimised. */

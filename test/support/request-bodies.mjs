@@ -240,6 +240,19 @@ export const chatText = fc.oneof(
   { weight: 2, arbitrary: bodyOf(few(chatOptions), given('messages', messages), model) },
 );
 
+const plainMessage = objectOf(
+  fc.oneof(
+    { weight: 12, arbitrary: all(member(fc.constant('"role"'), role), member(fc.constant('"content"'), string)) },
+    { weight: 3, arbitrary: all(member(spelt('content'), string), member(spelt('role'), role)) },
+  ),
+);
+/** Texts of chat bodies whose messages are plain texts, nearly all of them. */
+const plainChatText = bodyOf(
+  model,
+  member(fc.constant('"messages"'), arrayOf(plainMessage, 5)).map((one) => [one]),
+  few(chatOptions),
+);
+
 export const completionText = bodyOf(model, given('prompt', prompt), few(textOptions), stray);
 
 const nest = fc
@@ -340,6 +353,7 @@ function bytesOf(text) {
 }
 
 export const chatBytes = bytesOf(chatText);
+export const plainChatBytes = bytesOf(plainChatText);
 export const completionBytes = bytesOf(completionText);
 export const objectBytes = bytesOf(objectText);
 export const anyBytes = fc.oneof(chatBytes, completionBytes, objectBytes);

@@ -1,6 +1,9 @@
 // `POST /v1/chat/completions`: what a client may ask, checked field by field, with the field's name in every refusal.
 import { z } from 'zod';
 import type { Outcome } from '#libs/base';
+import { type MessagesOutline, outlineMessages } from './body/messages-outline.js';
+import { fieldRules, readFields } from './body/read-fields.js';
+import type { ScannedBody } from './body/scanned-body.js';
 import { invalidField, modelField, mostLikelyTokens, parseBody, type RequestFault, samplingFields, streamFields } from './fields.js';
 import { messageContent } from './message-content.js';
 import { responseFormat } from './response-format.js';
@@ -29,12 +32,12 @@ const message = z
     if (role !== 'assistant' && (content === null || content === undefined)) refuse('content', 'is missing');
   });
 
-export const chatMessages = z.array(message).min(1).max(4_096);
+const mostMessages = 4_096;
+export const chatMessages = z.array(message).min(1).max(mostMessages);
 
 /** Fields of OpenAI's API. Those that an engine cannot honour are refused by the gateway when they would change the answer. */
-const chatBody = z.strictObject({
+const chatShape = {
   ...modelField,
-  messages: chatMessages,
   ...streamFields,
   ...samplingFields,
   max_completion_tokens: z.int().min(1).max(1_048_576).nullish(),
@@ -53,16 +56,39 @@ const chatBody = z.strictObject({
   prediction: z.unknown().optional(),
   prompt_cache_key: z.string().nullish(),
   safety_identifier: z.string().nullish(),
-});
+} as const;
+const chatRules = fieldRules(chatShape);
+const chatFields = z.strictObject(chatShape);
+const chatBody = z.strictObject({ ...chatShape, messages: chatMessages });
 
+/** All but the messages. */
+export type ChatFields = z.infer<typeof chatFields>;
 export type ChatBody = z.infer<typeof chatBody>;
 export type WireMessage = ChatBody['messages'][number];
 
 /** Checks a parsed body. The fault carries the OpenAI error with `param` set. */
 export function parseChatBody(value: unknown): Outcome<ChatBody, RequestFault> {
   const parsed = parseBody(chatBody, value);
-  if (!parsed.ok) return parsed;
-  const { top_logprobs, logprobs, grammar, response_format, tools, tool_choice } = parsed.value;
+  return parsed.ok ? (faultBetween(parsed.value) ?? parsed) : parsed;
+}
+
+/** A body that is known to be good, with its messages by their places alone. */
+export interface OutlinedChat {
+  readonly fields: ChatFields;
+  readonly messages: MessagesOutline;
+}
+
+/** The same verdict on a scanned body, without reading its messages, when they are plain texts; null: for `parseChatBody` to judge. */
+export function outlineChat(body: ScannedBody): OutlinedChat | null {
+  const member = body.member('messages');
+  const messages = member ? outlineMessages(body, member, mostMessages) : null;
+  if (messages === null) return null;
+  const fields = readFields(body, chatRules, 'messages') as ChatFields | null;
+  return fields?.model === undefined || faultBetween(fields) ? null : { fields, messages };
+}
+
+/** What is wrong between fields that are good each by itself. */
+function faultBetween({ top_logprobs, logprobs, grammar, response_format, tools, tool_choice }: ChatFields) {
   if (typeof top_logprobs === 'number' && logprobs !== true) {
     return invalidField('top_logprobs', 'needs "logprobs": true');
   }
@@ -72,5 +98,5 @@ export function parseChatBody(value: unknown): Outcome<ChatBody, RequestFault> {
   const wrongChoice = choiceFault(tool_choice, tools ?? []);
   if (wrongChoice !== null) return invalidField('tool_choice', wrongChoice);
   if (typeof grammar === 'string' && tools?.length) return invalidField('grammar', 'cannot stand beside "tools"; send one of them');
-  return parsed;
+  return null;
 }

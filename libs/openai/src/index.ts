@@ -1,7 +1,9 @@
 // The OpenAI wire format: requests, answers, errors.
 export * from './answer-format.js';
+export type { MessagesOutline } from './body/messages-outline.js';
 export { scanBody } from './body/scan.js';
 export * from './body/scanned-body.js';
+export { closingQuote } from './body/strings.js';
 export * from './chat-request.js';
 export * from './chat-response.js';
 export * from './completion-request.js';

@@ -34,10 +34,10 @@ export async function admit(
 ): Promise<Checked<Admitted>> {
   const read = await readRequest(request, snapshot, clock, door);
   if (!read.ok) return read;
-  const { key, tenant, body, readAtMs, json, entry } = read.value;
-  const parsed = endpoint.parse(json());
-  if (!parsed.ok) return refuse(parsed.fault.error);
-  const asked = parsed.value;
+  const { key, tenant, body, readAtMs, entry } = read.value;
+  const understood = endpoint.read(body);
+  if (!understood.ok) return refuse(understood.fault.error);
+  const asked = understood.value;
   const wishes = readWishes(request, key, 'live');
   if (!wishes.ok) return wishes;
   const { unit, pin, promptClass } = wishes.value;

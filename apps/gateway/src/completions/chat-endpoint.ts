@@ -1,9 +1,21 @@
 // `POST /v1/chat/completions`.
 import { type Outcome, ok } from '#libs/base';
 import type { VersionSpec } from '#libs/contract';
-import type { ChatMessage, Constraint, ToolUse } from '#libs/engine';
-import { type ChatBody, chatFormat, parseChatBody, type RequestFault, textOf, type WireMessage } from '#libs/openai';
-import type { Asked, Endpoint } from './endpoint.js';
+import type { ChatMessage, Constraint, GenerateRequest, ToolUse } from '#libs/engine';
+import {
+  type ChatBody,
+  type ChatFields,
+  chatFormat,
+  type OutlinedChat,
+  outlineChat,
+  parseChatBody,
+  type RequestFault,
+  type ScannedBody,
+  textOf,
+  type WireMessage,
+} from '#libs/openai';
+import { classedLength } from '../routing/prompt-class.js';
+import { type Asked, type Endpoint, known } from './endpoint.js';
 import { logprobNeeds, type Need, samplingNeeds } from './needs.js';
 import { forwarded, grammarOf, samplingOf } from './sampling.js';
 
@@ -17,57 +29,85 @@ export const chatEndpoint: Endpoint = {
   format: chatFormat,
   relayed: 'chat/completions',
   usualMaxTokens,
-  parse: (json): Outcome<Asked, RequestFault> => {
-    const parsed = parseChatBody(json);
+  read: (body): Outcome<Asked, RequestFault> => {
+    const outlined = outlineChat(body);
+    if (outlined) return ok(askedOfOutline(outlined, body));
+    const parsed = parseChatBody(body.whole());
     return parsed.ok ? ok(askedOf(parsed.value)) : parsed;
   },
 };
 
-/** A checked body in the words of engines; the responses endpoint says what it was asked by such a body too. */
-export function askedOf(body: ChatBody): Asked {
-  const last = body.messages.findLast((message) => message.role === 'user') ?? body.messages.at(-1);
-  const constraint = constraintOf(body);
-  const tools = toolUseOf(body);
-  const choices = body.n ?? 1;
-  const topLogprobs = body.logprobs ? (body.top_logprobs ?? 0) : null;
+/** A conversation of plain texts, not read further than their beginnings unless an engine wants it as it stands. */
+function askedOfOutline({ fields, messages }: OutlinedChat, body: ScannedBody): Asked {
   return {
-    model: body.model,
-    stream: body.stream === true,
-    withUsage: body.stream_options?.include_usage === true,
-    choices,
-    logprobs: topLogprobs !== null,
-    topLogprobs,
-    onePrompt: true,
-    needs: needsOf(body),
-    shape: { text: textOf(last?.content), wantsJson: (body.response_format?.type ?? 'text') !== 'text' },
-    affinity: () => affinityOf(body),
-    requests: (id, spec) => [
-      {
-        id,
-        prompt: { kind: 'chat', messages: messagesOf(body.messages, spec) },
-        sampling: samplingOf(body, spec, { maxTokens: body.max_completion_tokens ?? body.max_tokens, usualMaxTokens }),
-        ...(choices === 1 ? {} : { choices }),
-        ...(topLogprobs === null ? {} : { topLogprobs }),
-        ...(constraint === null ? {} : { constraint }),
-        ...(tools === null ? {} : { tools }),
-        body: forwarded(body),
-      },
-    ],
+    ...askedOfFields(fields),
+    shape: { text: messages.lastWords(classedLength), wantsJson: wantsJson(fields) },
+    affinity: () => affinityOf(fields, messages.firstWords(longestAffinity)),
+    requests: (id, spec) => [requestOf(known(parseChatBody(body.whole())), id, spec)],
   };
 }
 
+/** A checked body in the words of engines; the responses endpoint says what it was asked by such a body too. */
+export function askedOf(body: ChatBody): Asked {
+  const last = body.messages.findLast((message) => message.role === 'user') ?? body.messages.at(-1);
+  return {
+    ...askedOfFields(body),
+    shape: { text: textOf(last?.content), wantsJson: wantsJson(body) },
+    affinity: () => affinityOf(body, textsOf(body.messages)),
+    requests: (id, spec) => [requestOf(body, id, spec)],
+  };
+}
+
+function askedOfFields(fields: ChatFields): Omit<Asked, 'shape' | 'affinity' | 'requests'> {
+  const topLogprobs = fields.logprobs ? (fields.top_logprobs ?? 0) : null;
+  return {
+    model: fields.model,
+    stream: fields.stream === true,
+    withUsage: fields.stream_options?.include_usage === true,
+    choices: fields.n ?? 1,
+    logprobs: topLogprobs !== null,
+    topLogprobs,
+    onePrompt: true,
+    needs: needsOf(fields),
+  };
+}
+
+function requestOf(body: ChatBody, id: string, spec: VersionSpec): GenerateRequest {
+  const constraint = constraintOf(body);
+  const tools = toolUseOf(body);
+  const choices = body.n ?? 1;
+  return {
+    id,
+    prompt: { kind: 'chat', messages: messagesOf(body.messages, spec) },
+    sampling: samplingOf(body, spec, { maxTokens: body.max_completion_tokens ?? body.max_tokens, usualMaxTokens }),
+    ...(choices === 1 ? {} : { choices }),
+    ...(body.logprobs ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
+    ...(constraint === null ? {} : { constraint }),
+    ...(tools === null ? {} : { tools }),
+    body: forwarded(body),
+  };
+}
+
+function wantsJson({ response_format }: ChatFields): boolean {
+  return (response_format?.type ?? 'text') !== 'text';
+}
+
+function* textsOf(messages: readonly WireMessage[]): Generator<{ readonly role: string; readonly text: string }, void, undefined> {
+  for (const { role, content } of messages) yield { role, text: textOf(content) };
+}
+
 /** A conversation keeps its key while it grows: all up to the user's first words. Who names a cache key knows better. */
-function affinityOf({ messages, prompt_cache_key }: ChatBody): string {
+function affinityOf({ prompt_cache_key }: ChatFields, texts: Iterable<{ readonly role: string; readonly text: string }>): string {
   if (prompt_cache_key) return prompt_cache_key;
   let beginning = '';
-  for (const { role, content } of messages) {
-    beginning += `${role}:${textOf(content)}\n`;
+  for (const { role, text } of texts) {
+    beginning += `${role}:${text}\n`;
     if (role === 'user' || beginning.length >= longestAffinity) break;
   }
   return beginning.slice(0, longestAffinity);
 }
 
-function needsOf(body: ChatBody): Need[] {
+function needsOf(body: ChatFields): Need[] {
   const needs = samplingNeeds(body);
   if (body.logprobs) needs.push(...logprobNeeds(body.top_logprobs ? 'top_logprobs' : 'logprobs', body.top_logprobs ?? 0));
   if (body.response_format && body.response_format.type !== 'text') {

@@ -2,7 +2,7 @@
 import type { Outcome } from '#libs/base';
 import type { VersionSpec } from '#libs/contract';
 import type { GenerateRequest, RelayEndpoint } from '#libs/engine';
-import type { AnswerFormat, RequestFault } from '#libs/openai';
+import type { AnswerFormat, RequestFault, ScannedBody } from '#libs/openai';
 import type { PromptShape } from '../routing/prompt-class.js';
 import type { Need } from './needs.js';
 
@@ -40,5 +40,12 @@ export interface Endpoint {
   readonly relayed: RelayEndpoint | null;
   /** Tokens of an answer when neither client nor version says how many. */
   readonly usualMaxTokens: number;
-  parse(json: unknown): Outcome<Asked, RequestFault>;
+  /** Reads no more of a body than it must to judge it. */
+  read(body: ScannedBody): Outcome<Asked, RequestFault>;
+}
+
+/** The value of a body that was found good before, by its outline. */
+export function known<Body>(parsed: Outcome<Body, RequestFault>): Body {
+  if (parsed.ok) return parsed.value;
+  throw new Error(`a body's outline was good and the body is not: ${parsed.fault.message}`);
 }

@@ -20,8 +20,6 @@ export interface ReadRequest {
   readonly readAtMs: number;
   /** Its place within the limits of its key. Whoever learns what was spent settles it; it leaves by itself. */
   readonly entry: Entry;
-  /** All of it; costs a parse. */
-  json(): unknown;
 }
 
 const plainJson = 'application/json';
@@ -45,10 +43,9 @@ export async function readRequest(
   const scanned = scanBody(bytes.value);
   if (!scanned.ok) return refuse(scanned.fault.error);
   const body = scanned.value;
-  const json = (): unknown => JSON.parse(body.bytes.toString('utf8'));
   const reserved = reserve(door, entered.value, body, readAtMs);
   if (!reserved.ok) return reserved;
-  return good({ snapshot, key: who.key, tenant: who.keyId, body, readAtMs, json, entry: reserved.value });
+  return good({ snapshot, key: who.key, tenant: who.keyId, body, readAtMs, entry: reserved.value });
 }
 
 function unreadable({ headers }: IncomingMessage): Refused | null {

@@ -37,7 +37,7 @@ export class EmbeddingsEndpoint {
     const gone = clientGone(response);
     const read = await readRequest(request, feed.current, clock, { limits: this.parts.limits, response, usualOutputTokens: 0 });
     if (!read.ok) return read;
-    const parsed = parseEmbeddingBody(read.value.json());
+    const parsed = parseEmbeddingBody(read.value.body.whole());
     if (!parsed.ok) return refuse(parsed.fault.error);
     const { model, input, encoding_format } = parsed.value;
     const wishes = readWishes(request, read.value.key, 'live');

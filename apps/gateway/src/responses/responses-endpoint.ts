@@ -13,8 +13,8 @@ export const responsesEndpoint: Endpoint = {
   format: chatFormat,
   relayed: null,
   usualMaxTokens,
-  parse: (json): Outcome<Asked, RequestFault> => {
-    const parsed = parseResponseBody(json);
+  read: (body): Outcome<Asked, RequestFault> => {
+    const parsed = parseResponseBody(body.whole());
     if (!parsed.ok) return parsed;
     const asked = askedOf(chatOfResponse(parsed.value));
     const needs = asked.needs.map((need) => ({ ...need, param: ownNames[need.param] ?? need.param }));

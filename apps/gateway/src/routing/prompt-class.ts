@@ -1,6 +1,7 @@
 // The class of a prompt, fixed before any model runs, so that the arms are compared like with like.
 
 export interface PromptShape {
+  /** All of it, or at least its first `classedLength` characters. */
   readonly text: string;
   readonly wantsJson: boolean;
 }
@@ -9,6 +10,8 @@ const tagPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$/;
 /** Upper bounds of the length buckets, characters. */
 const lengthBuckets = [64, 256, 1_024, 4_096] as const;
 const sampleLength = 512;
+/** Characters of a text that its class depends on: whether there are more or not is all the same. */
+export const classedLength = 4_096 + 1;
 
 /** True for a class name that a client may send in `x-serin-class`. */
 export function isClassTag(tag: string): boolean {

@@ -55,7 +55,7 @@ export class Scoring {
     const read = await readRequest(request, feed.current, clock, { limits: this.parts.limits, response, usualOutputTokens: 0 });
     if (!read.ok) return read;
     const { key, tenant, snapshot } = read.value;
-    const parsed = parseScoreBody(read.value.json());
+    const parsed = parseScoreBody(read.value.body.whole());
     if (!parsed.ok) return refuse(parsed.fault.error);
     const body = parsed.value;
     const wishes = readWishes(request, key, 'evaluation');

@@ -102,4 +102,8 @@ class Scanned implements ScannedBody {
     if (kind === 'boolean') return bytes[valueFrom] === 0x74;
     return JSON.parse(bytes.toString('utf8', valueFrom, valueTo)) as unknown;
   }
+
+  whole(): unknown {
+    return JSON.parse(this.bytes.toString('utf8')) as unknown;
+  }
 }

@@ -21,4 +21,6 @@ export interface ScannedBody {
   member(name: string): BodyMember | undefined;
   /** The member's value as JSON.parse gives it; undefined when there is none. Costs a parse of that value alone. */
   value(name: string): unknown;
+  /** The body as JSON.parse gives it. Costs a parse of all of it. */
+  whole(): unknown;
 }

@@ -1,9 +1,8 @@
 // The version's own system prompt, put before the client's messages without reading more than the first of them.
-import { type BodyMember, type ScannedBody, textOf, type WireMessage } from '#libs/openai';
+import { type BodyMember, closingQuote, type ScannedBody, textOf, type WireMessage } from '#libs/openai';
 import type { BodyWriter } from './body-writer.js';
 
 const quote = 0x22;
-const backslash = 0x5c;
 
 /** Templates know one system message: the version's words come first, the client's after them. `messages` is an array of objects. */
 export function underSystemPrompt(writer: BodyWriter, { bytes }: ScannedBody, messages: BodyMember, systemPrompt: string): void {
@@ -40,15 +39,6 @@ function endOfObject(bytes: Buffer, from: number): number {
       depth -= 1;
       if (depth === 0) return at + 1;
     }
-  }
-  throw new Error('the body was not checked: its first message has no end');
-}
-
-function closingQuote(bytes: Buffer, from: number): number {
-  for (let at = bytes.indexOf(quote, from); at >= 0; at = bytes.indexOf(quote, at + 1)) {
-    let slashes = 0;
-    while (bytes[at - 1 - slashes] === backslash) slashes += 1;
-    if (slashes % 2 === 0) return at;
   }
   throw new Error('the body was not checked: its first message has no end');
 }
