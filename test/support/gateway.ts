@@ -94,7 +94,9 @@ export async function readyz(url: string): Promise<{
   checks: {
     database: boolean;
     hints: string;
-    routingTable: { generation: number } | null;
+    routingTable: { generation: number; ageS: number | null } | null;
+    refusedTable: { generation: number; reason: string } | null;
+    gateways: number | null;
     engines: Record<string, { state: string; reason: string | null; crashes: number; pid: number | null }>;
   };
 }> {

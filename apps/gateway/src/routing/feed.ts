@@ -112,27 +112,34 @@ export class RoutingFeed {
     return this.refusedTable && { generation: this.refusedTable.generation, reason: this.refusal ?? '' };
   }
 
-  /** Reads Postgres once; when that fails, the disk. Then goes on in the background. */
+  /**
+   * Remembers what the disk holds, reads Postgres once and goes on in the background. The disk comes first although Postgres is believed: a
+   * replica that lags must not take a restarted gateway back behind a rollback that it served by.
+   */
   async start(): Promise<void> {
+    const kept = await this.fromDisk();
     await this.refresh().catch((error: unknown) => this.complain(error));
-    if (!this.current) await this.fromDisk();
+    if (kept && !this.current) {
+      this.options.log.warn({ generation: kept.generation }, 'Postgres is away: serving by the snapshot on disk');
+      this.join(false);
+    }
+    if (kept && this.table === kept) this.options.onTable(kept);
     this.listener.start();
     this.pulse.start();
   }
 
-  private async fromDisk(): Promise<void> {
+  private async fromDisk(): Promise<RoutingTable | null> {
     const loaded = await loadSnapshot(this.options.file);
     if (!loaded.ok) {
-      this.options.log.warn({ code: loaded.fault.code }, loaded.fault.message);
-      return;
+      // A first start has none, and that is no news.
+      if (loaded.fault.code !== 'snapshot.missing') this.options.log.warn({ code: loaded.fault.code }, loaded.fault.message);
+      return null;
     }
     const { table, keys, gateways } = loaded.value;
-    this.options.log.warn({ generation: table.generation }, 'Postgres is away: serving by the snapshot on disk');
     this.table = table;
     this.keys = keys;
     this.gateways = gateways;
-    this.join(false);
-    this.options.onTable(table);
+    return table;
   }
 
   private complain(error: unknown): void {
