@@ -1,5 +1,5 @@
 // The gateway's loose tie to Postgres: opened when it can be, tried again when it cannot, never waited for by a request.
-import type { Clock } from '#libs/base';
+import { atMost, type Clock } from '#libs/base';
 import { type Database, openDatabase } from '#libs/storage';
 
 const retryEveryMs = 1_000;
@@ -60,12 +60,6 @@ export class DatabaseLink {
     await this.opening?.catch(() => undefined);
     const { database } = this;
     this.database = null;
-    if (!database) return;
-    const said = new AbortController();
-    const goodbye = database.close().then(
-      () => said.abort(),
-      () => said.abort(),
-    );
-    await Promise.race([goodbye, this.clock.sleep(goodbyeMs, said.signal).catch(() => undefined)]);
+    if (database) await atMost(this.clock, goodbyeMs, database.close()).catch(() => undefined);
   }
 }

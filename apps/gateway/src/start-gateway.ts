@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
+import { atMost, type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
 import { type KeyLimits, unlimited } from '#libs/contract';
 import { DeviceWatch, freeGpuBytes, readHostMemory } from '#libs/engine';
 import type { Log } from '#libs/telemetry';
@@ -64,6 +64,8 @@ export interface RunningGateway {
 const databaseSilenceMs = 5_000;
 /** For the last words of what is cut. */
 const cutMs = 2_000;
+/** For the last windows and a goodbye. A silent database must not hold a stop until somebody kills the process. */
+const farewellMs = 3_000;
 
 /** Listens when it resolves. Postgres may be away: it then serves by its disk snapshot, or answers 503 until it has one. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
@@ -168,9 +170,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     // What still runs is told so; nothing of it looks like a whole answer.
     completions.stop();
     await drained(hot, cutMs, clock);
-    await feed.close();
-    await recorder.close();
-    await reporter.close();
+    const farewell = async (): Promise<void> => {
+      await feed.close();
+      await recorder.close();
+      await reporter.close();
+    };
+    if ((await atMost(clock, farewellMs, farewell())) === 'late') log.warn('Postgres did not take the last windows in time');
     await pool.close();
     await devices.stop();
     server.closeAllConnections();

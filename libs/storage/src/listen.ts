@@ -1,6 +1,6 @@
 // Hints from Postgres: LISTEN on a connection of its own. A hint may be lost at any time, so callers poll as well and re-read after every reconnect.
 import pg from 'pg';
-import { type Clock, type Rng, systemClock, systemRng } from '#libs/base';
+import { atMost, type Clock, type Rng, systemClock, systemRng } from '#libs/base';
 import { connectLimitMs, targetOf } from './connection.js';
 
 const heartbeatEveryMs = 2_000;
@@ -150,10 +150,5 @@ export class Listener {
 
 /** An orderly goodbye needs an answer, which a black hole never gives: after a second the socket is left to the system. */
 async function hangUp(client: pg.Client, clock: Clock): Promise<void> {
-  const said = new AbortController();
-  const goodbye = client.end().then(
-    () => said.abort(),
-    () => said.abort(),
-  );
-  await Promise.race([goodbye, clock.sleep(goodbyeLimitMs, said.signal).catch(() => undefined)]);
+  await atMost(clock, goodbyeLimitMs, client.end()).catch(() => undefined);
 }

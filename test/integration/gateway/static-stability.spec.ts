@@ -35,6 +35,7 @@ beforeEach(async () => {
   proxy = await PostgresProxy.to(test.url);
 });
 afterEach(async () => {
+  proxy.heal();
   for (const close of closers.splice(0).reverse()) await close();
   await proxy.close();
 });
@@ -158,6 +159,17 @@ describe('while Postgres is silent', () => {
     await untilCutOff(url);
     for (let i = 0; i < 50; i += 1) expect(answerer(await ask(url))).toBe('v1');
   });
+});
+
+it('a gateway that is stopped while Postgres is silent does not wait for it', async () => {
+  const gateway = await serving(0);
+  expect((await ask(gateway.url)).status).toBe(200);
+  proxy.silence();
+  let closed = false;
+  void gateway.close().then(() => {
+    closed = true;
+  });
+  await until(() => closed, 'the end', 10_000);
 });
 
 describe('a gateway that starts again', () => {

@@ -1,5 +1,5 @@
 // Keeps the snapshot fresh: LISTEN as a hint, a poll each second as the truth, the disk when there is no database. Never forgets what it knew.
-import { type Clock, Pulse } from '#libs/base';
+import { atMost, type Clock, Pulse } from '#libs/base';
 import type { RoutingTable } from '#libs/rollout';
 import { ApiKeyStore, type Database, GatewayStore, keysChannel, Listener, RoutingStore, routingChannel } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
@@ -169,24 +169,14 @@ export class RoutingFeed {
   /** Rejects after its limit, whatever the network does, and lets go of the connection that did not answer. */
   private async lookInTime(): Promise<Look> {
     const { clock, link } = this.options;
-    const over = new AbortController();
-    const late = clock.sleep(readLimitMs, over.signal).then(
-      () => 'late' as const,
-      () => 'late' as const,
-    );
     let asked: Database | null = null;
     const looking = link.use().then(async (database) => {
       asked = database;
       return await this.look(database);
     });
-    try {
-      const first = await Promise.race([looking, late]);
-      if (first !== 'late') return first;
-    } finally {
-      over.abort();
-    }
+    const seen = await atMost(clock, readLimitMs, looking);
+    if (seen !== 'late') return seen;
     // Whatever it still says comes too late to be applied: a later look may have passed it.
-    looking.catch(() => undefined);
     if (asked) link.abandon(asked);
     throw new Error(`Postgres did not answer within ${readLimitMs} ms`);
   }
