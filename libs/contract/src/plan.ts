@@ -31,6 +31,14 @@ export const planInput = z.strictObject({
     })
     .nullable()
     .optional(),
+  shadow: z
+    .strictObject({
+      share,
+      concurrentRequests: z.int().min(1).max(1_024).optional(),
+      tokensPerSecond: z.number().gt(0).max(1_000_000).optional(),
+    })
+    .nullable()
+    .optional(),
   alpha: z.number().gt(0).max(0.2).optional(),
   checks: z
     .strictObject({

@@ -22,12 +22,24 @@ export interface GatePolicy {
   readonly maxErrorShare: number;
 }
 
+/** Mirroring of stable's requests to a candidate that nobody sees yet. Bounds hold over all gateways together. */
+export interface ShadowPolicy {
+  /** Part of stable's requests, 0 < share <= 1. */
+  readonly share: number;
+  /** Mirrors at once. */
+  readonly concurrentRequests: number;
+  /** Prompt and answer tokens of all mirrors, per second on average. */
+  readonly tokensPerSecond: number;
+}
+
 export interface Plan {
   readonly steps: readonly PlanStep[];
   /** Time at the last step before promotion, seconds. */
   readonly bakeS: number;
   /** Null = no gate: the version goes to its first step unevaluated. */
   readonly gate: GatePolicy | null;
+  /** Null = no mirroring before the first step. Plans that were stored before there was any lack it. */
+  readonly shadow?: ShadowPolicy | null;
   /** Bound on a false rollback over the whole rollout, all checks, classes, steps and looks. */
   readonly alpha: number;
   readonly checks: {
@@ -73,6 +85,7 @@ export const defaultPlan: Plan = {
   ],
   bakeS: 300,
   gate: null,
+  shadow: null,
   alpha: 0.01,
   checks: {
     entropy: { enabled: true, weight: 0.25, up: 0.1, down: 0.1 },

@@ -40,6 +40,19 @@ describe('a plan draft', () => {
     expect(resolvePlan({}, gated).gate).toEqual(gated.gate);
   });
 
+  it('fills the mirroring from the one below it, then from the defaults; null takes it away', () => {
+    const mirrored = resolvePlan({ shadow: { share: 0.1, tokensPerSecond: 50 } }, defaultPlan);
+    expect(mirrored.shadow).toEqual({ share: 0.1, concurrentRequests: 2, tokensPerSecond: 50 });
+    expect(resolvePlan({ shadow: { share: 1 } }, mirrored).shadow).toEqual({ share: 1, concurrentRequests: 2, tokensPerSecond: 50 });
+    expect(resolvePlan({}, mirrored).shadow).toEqual(mirrored.shadow);
+    expect(resolvePlan({ shadow: null }, mirrored).shadow).toBeNull();
+  });
+
+  it('over a plan from before there was mirroring has none', () => {
+    const { shadow: _, ...old } = defaultPlan;
+    expect(resolvePlan({}, old).shadow).toBeNull();
+  });
+
   it('does not write into its base', () => {
     const base = structuredClone(defaultPlan);
     resolvePlan({ steps: [{ weightPct: 20 }], checks: { errors: { ratio: 9 } } }, base);

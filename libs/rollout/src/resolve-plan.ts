@@ -1,17 +1,19 @@
 // A plan as people write it (any part left out) laid over defaults, and checked as a whole before anything starts.
 import { fail, type Outcome, ok } from '#libs/base';
-import type { GatePolicy, Plan, PlanStep } from './plan.js';
+import type { GatePolicy, Plan, PlanStep, ShadowPolicy } from './plan.js';
 
 type Loose<T> = T extends readonly (infer _)[] ? T : T extends object ? { readonly [K in keyof T]?: Loose<T[K]> | undefined } : T;
 
 /** A partial plan: steps may leave out all but their weight. */
-export type PlanDraft = Omit<Loose<Plan>, 'steps' | 'gate' | 'promotion'> & {
+export type PlanDraft = Omit<Loose<Plan>, 'steps' | 'gate' | 'shadow' | 'promotion'> & {
   readonly steps?: readonly ({ readonly weightPct: number } & { readonly [K in keyof PlanStep]?: PlanStep[K] | undefined })[] | undefined;
   readonly gate?: ({ readonly testSet: string } & { readonly [K in keyof GatePolicy]?: GatePolicy[K] | undefined }) | null | undefined;
+  readonly shadow?: ({ readonly share: number } & { readonly [K in keyof ShadowPolicy]?: ShadowPolicy[K] | undefined }) | null | undefined;
   readonly promotion?: { readonly alpha?: number | undefined; readonly gating?: readonly ('entropy' | 'errors')[] | undefined } | undefined;
 };
 
 const defaultGate: Omit<GatePolicy, 'testSet'> = { margin: 0.02, minCases: 100, maxErrorShare: 0.02 };
+const defaultShadow: Omit<ShadowPolicy, 'share'> = { concurrentRequests: 2, tokensPerSecond: 200 };
 const defaultStep: Omit<PlanStep, 'weightPct'> = { minS: 300, minResponses: 50, deadlineS: 86_400 };
 
 function over<T extends object>(base: T, draft: { readonly [K in keyof T]?: T[K] | undefined } | undefined): T {
@@ -30,6 +32,12 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
         : draft.gate === null
           ? null
           : over<GatePolicy>({ ...defaultGate, ...base.gate, testSet: draft.gate.testSet }, draft.gate),
+    shadow:
+      draft.shadow === undefined
+        ? (base.shadow ?? null)
+        : draft.shadow === null
+          ? null
+          : over<ShadowPolicy>({ ...defaultShadow, ...base.shadow, share: draft.shadow.share }, draft.shadow),
     alpha: draft.alpha ?? base.alpha,
     checks: {
       entropy: over(base.checks.entropy, draft.checks?.entropy),

@@ -28,6 +28,19 @@ describe('the routing table', () => {
     expect(Object.keys(served).sort()).toEqual(['v1', 'v2']);
   });
 
+  it.each<[string, Phase, boolean]>([
+    ['pending', pending(), true],
+    ['gating', gating(), true],
+    ['paused before its first step', pausedFrom(pending()), true],
+    ['on its first step', onStep(0), false],
+    ['paused on a step', pausedFrom(onStep(0)), false],
+    ['baking', baking(), false],
+  ])('has a candidate that is %s mirrored: %#', (_where, phase, mirrored) => {
+    const shadow = { share: 0.1, concurrentRequests: 2, tokensPerSecond: 100 };
+    const rollouts = [{ ...aRollout(phase, { ...plan, shadow }), salt: 'ab' }];
+    expect(deriveTable(input(phase, { rollouts })).routes[0]?.rollout?.shadow).toEqual(mirrored ? shadow : undefined);
+  });
+
   it.each<Phase>([
     { phase: 'promoted', at: secondsAgo(1) },
     { phase: 'rolledBack', at: secondsAgo(1), reason: { code: 'operator' } },

@@ -1,7 +1,7 @@
 // The routing table is derived from phases, never edited: status and routing cannot disagree.
 import { isTerminal } from './graph.js';
 import type { Rollout } from './model.js';
-import type { StickyBy } from './plan.js';
+import type { ShadowPolicy, StickyBy } from './plan.js';
 import { weightOf } from './weight.js';
 
 /** One model's traffic. `weight` is the probability, in [0, 1], with which each unit's independent coin shows the candidate. */
@@ -17,6 +17,8 @@ export interface Route {
     readonly salt: string;
     /** Absent = by request. */
     readonly stickyBy?: StickyBy;
+    /** Requests that stable answers are mirrored to the candidate, within this. Absent: none are. */
+    readonly shadow?: ShadowPolicy;
   } | null;
 }
 
@@ -58,16 +60,7 @@ export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: Ta
     return {
       model: name,
       stable: stableVersionId,
-      rollout: rollout
-        ? {
-            id: rollout.id,
-            candidate: rollout.candidateVersionId,
-            weight: weightOf(rollout.phase, rollout.plan),
-            epoch: rollout.epoch,
-            salt: rollout.salt,
-            ...(rollout.plan.stickyBy === 'user' ? { stickyBy: 'user' as const } : {}),
-          }
-        : null,
+      rollout: rollout ? candidature(rollout) : null,
     };
   });
   const byId = new Map(versions.map((version) => [version.id, version]));
@@ -78,4 +71,12 @@ export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: Ta
     served[id] = version;
   }
   return { routes, versions: served };
+}
+
+function candidature({ id, candidateVersionId: candidate, phase, plan, epoch, salt }: TableInput['rollouts'][number]): Route['rollout'] {
+  const weight = weightOf(phase, plan);
+  // Once users meet the candidate, their requests tell more than mirrors, and it has work of its own.
+  const shadow = weight === 0 && plan.shadow ? { shadow: plan.shadow } : {};
+  const sticky = plan.stickyBy === 'user' ? { stickyBy: plan.stickyBy } : {};
+  return { id, candidate, weight, epoch, salt, ...sticky, ...shadow };
 }
