@@ -281,6 +281,8 @@ export interface EngineStats {
   readonly running: number;
   readonly queued: number;
   readonly queuedTokens: number | null;
+  /** Of `queued`, those of users, as far as they wait here: shadows give way to them. */
+  readonly queuedLive: number | null;
   /** Of the requests that started within the last seconds. */
   readonly queueWaitMs: number | null;
   /** Running sequences per decode step over those that could have been in it, 0 to 1. */
@@ -304,6 +306,7 @@ export const unknownLoad = {
   running: 0,
   queued: 0,
   queuedTokens: null,
+  queuedLive: null,
   queueWaitMs: null,
   occupancy: null,
   kvCellsUsed: null,

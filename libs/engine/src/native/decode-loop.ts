@@ -76,6 +76,7 @@ export class DecodeLoop {
       running: this.lanes.length,
       queued: this.queue.size,
       queuedTokens: this.queue.queuedTokens,
+      queuedLive: this.queue.ofClass('live').items,
       kvCellsUsed: this.prefix.cellsUsed,
       kvCellsTotal: this.prefix.cellsTotal,
       inputTokens: this.prefix.promptTokens,

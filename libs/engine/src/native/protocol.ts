@@ -83,6 +83,7 @@ export interface LoopStats {
   readonly running: number;
   readonly queued: number;
   readonly queuedTokens: number;
+  readonly queuedLive: number;
   readonly queueWaitMs: number | null;
   readonly occupancy: number | null;
   readonly kvCellsUsed: number;

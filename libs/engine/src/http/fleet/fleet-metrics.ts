@@ -37,6 +37,7 @@ export function loadOf(fleet: Fleet, told: UpstreamMetrics): Partial<EngineStats
     running: told.running ?? fleet.outstanding,
     queued: fleet.queued + (told.waiting ?? 0),
     queuedTokens: fleet.queuedTokens,
+    queuedLive: fleet.queuedLive,
     queueWaitMs: fleet.queueWaitMs === null ? told.queueWaitMs : fleet.queueWaitMs + (told.queueWaitMs ?? 0),
     occupancy,
     kvCellsUsed,

@@ -6,7 +6,7 @@ import { faultOf } from '../faults.js';
 import { choose, hashOf } from './choose.js';
 import { Endpoint, type EndpointSetup } from './endpoint.js';
 import { isOutlier } from './first-tokens.js';
-import type { Lease, LeaseRequest, LeaseResult } from './lease.js';
+import { isShadow, type Lease, type LeaseRequest, type LeaseResult } from './lease.js';
 import { type Landlord, Place } from './place.js';
 import { Prober } from './prober.js';
 import { Random } from './random.js';
@@ -76,6 +76,10 @@ export class Fleet implements Landlord {
     return this.room.queuedTokens;
   }
 
+  get queuedLive(): number {
+    return this.room.live;
+  }
+
   /** Mean over the last grants; null before the first. */
   get queueWaitMs(): number | null {
     return this.meanWaitMs;
@@ -99,11 +103,11 @@ export class Fleet implements Landlord {
       refused(this.unserved());
       return settled;
     }
-    this.retries.request();
+    if (!isShadow(request)) this.retries.request();
     if (this.room.size === 0) {
       const endpoint = this.find(request);
       if (endpoint !== null) {
-        granted(this.grant(endpoint, request.tokens, 0, false));
+        granted(this.grant(endpoint, request, 0, false));
         return settled;
       }
     }
@@ -116,6 +120,7 @@ export class Fleet implements Landlord {
     const { endpoint } = place;
     const nowMs = this.options.clock.monotonicMs();
     endpoint.silent.delete(place);
+    if (place.unjudged) return;
     endpoint.answeredAtMs = nowMs;
     endpoint.firstTokens.add(ttftMs);
     const wasOut = endpoint.health.state !== 'up';
@@ -129,6 +134,7 @@ export class Fleet implements Landlord {
     const tookMs = nowMs - grantedAtMs;
     this.remove(place);
     endpoint.ended[result] += 1;
+    if (place.unjudged) return this.changed(endpoint);
     switch (result) {
       case 'ok':
         endpoint.answeredAtMs = nowMs;
@@ -151,11 +157,11 @@ export class Fleet implements Landlord {
     this.changed(endpoint);
   }
 
-  again({ endpoint, tokens, waitedMs }: Place): Lease | null {
+  again({ endpoint, request, waitedMs }: Place): Lease | null {
     if (this.closed) return null;
     const other = choose(this.endpoints, null, this.random, endpoint);
     if (other === null || !this.retries.retry()) return null;
-    return this.grant(other, tokens, waitedMs, true);
+    return this.grant(other, request, waitedMs, true);
   }
 
   /** Looks after the endpoints until `close`. */
@@ -217,8 +223,8 @@ export class Fleet implements Landlord {
     return free > Math.floor(slots * reserved[priority]);
   };
 
-  private grant(endpoint: Endpoint, tokens: number, waitedMs: number, second: boolean): Place {
-    const place = new Place(this, endpoint, tokens, waitedMs, this.options.clock.monotonicMs(), second);
+  private grant(endpoint: Endpoint, request: LeaseRequest, waitedMs: number, second: boolean): Place {
+    const place = new Place(this, endpoint, request, waitedMs, this.options.clock.monotonicMs(), second);
     place.index = this.running.length;
     this.running.push(place);
     endpoint.outstanding += 1;
@@ -250,7 +256,7 @@ export class Fleet implements Landlord {
         const { request, granted } = next.waiting;
         const endpoint = this.find(request);
         if (endpoint === null) throw new Error('there was room a moment ago');
-        granted(this.grant(endpoint, request.tokens, next.waitedMs, false));
+        granted(this.grant(endpoint, request, next.waitedMs, false));
       }
     } finally {
       this.pumping = false;

@@ -11,6 +11,11 @@ export interface LeaseRequest {
   readonly ticket: Ticket | null;
 }
 
+/** Nobody waits for it. */
+export function isShadow({ ticket }: LeaseRequest): boolean {
+  return ticket?.priority === 'shadow';
+}
+
 /**
  * `ok`: the endpoint did its part, which includes a well-founded refusal (a malformed request, a prompt that does not fit). `failed`: it did not:
  * the connection, a status 5xx, a deadline, a broken or cut answer. `refused`: it is full (429, 503, 529). `cancelled`: we left, which tells nothing.

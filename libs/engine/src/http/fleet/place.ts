@@ -1,7 +1,7 @@
 // A granted lease: counts at its endpoint until its one end.
 import type { Connection } from '../connection.js';
 import type { Endpoint } from './endpoint.js';
-import type { Lease, LeaseResult } from './lease.js';
+import { isShadow, type Lease, type LeaseRequest, type LeaseResult } from './lease.js';
 
 /** The fleet's side of it. */
 export interface Landlord {
@@ -21,12 +21,21 @@ export class Place implements Lease {
   constructor(
     private readonly landlord: Landlord,
     readonly endpoint: Endpoint,
-    readonly tokens: number,
+    readonly request: LeaseRequest,
     readonly waitedMs: number,
     readonly grantedAtMs: number,
     /** It is the second try of its request. */
     private readonly second: boolean,
   ) {}
+
+  get tokens(): number {
+    return this.request.tokens;
+  }
+
+  /** How a shadow fares says nothing of what users get: it is neither tried again nor held against its endpoint. */
+  get unjudged(): boolean {
+    return isShadow(this.request);
+  }
 
   get connection(): Connection {
     return this.endpoint.connection;
@@ -50,7 +59,7 @@ export class Place implements Lease {
   }
 
   retry(result: 'failed' | 'refused'): Lease | null {
-    const may = !this.begun && !this.second && !this.over;
+    const may = !this.begun && !this.second && !this.over && !this.unjudged;
     // Found before this one's place is free: what waits longer takes that.
     const next = may ? this.landlord.again(this) : null;
     this.done(result);

@@ -59,6 +59,10 @@ export class WaitingRoom {
     return this.queue.queuedTokens;
   }
 
+  get live(): number {
+    return this.queue.ofClass('live').items;
+  }
+
   /** Queues it, or refuses it at once. Returns how to leave again. */
   join(waiting: Waiting, nowMs: number): () => void {
     const { tenant, priority, deadlineMs } = waiting.request.ticket ?? usualTicket;
