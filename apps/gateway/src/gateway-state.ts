@@ -3,6 +3,7 @@ import type { DeviceReading, HostMemory } from '#libs/engine';
 import type { EngineReport } from '#libs/storage';
 import type { EngineFigures } from './engines/pool.js';
 import type { RequestFigures } from './observe/request-book.js';
+import type { ShadowFigures } from './shadow/counts.js';
 
 export interface StateOfGateway {
   readonly ready: boolean;
@@ -21,6 +22,8 @@ export interface StateOfGateway {
     readonly inFlight: number;
     /** How requests ended since the start, by version. */
     readonly requests: RequestFigures;
+    /** Requests mirrored to candidates. */
+    readonly shadow: ShadowFigures;
     readonly engines: Readonly<Record<string, EngineReport>>;
     /** Queue, occupancy, cache and speed of each engine, by version id. */
     readonly figures: Readonly<Record<string, EngineFigures>>;

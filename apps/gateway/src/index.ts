@@ -1,4 +1,5 @@
 // The gateway: OpenAI HTTP in, engines out, windows of observations to Postgres.
 export type { EngineFactory } from './engines/pool.js';
 export * from './gateway.module.js';
+export type { MirrorReport } from './shadow/report.js';
 export * from './start-gateway.js';

@@ -28,6 +28,8 @@ import { RoutingFeed } from './routing/feed.js';
 import { snapshotFile } from './routing/snapshot.js';
 import { ExchangeFiles } from './scoring/exchange-file.js';
 import { Scoring } from './scoring/scoring.js';
+import type { MirrorReport } from './shadow/report.js';
+import { Shadow } from './shadow/shadow.js';
 
 export interface GatewayOptions {
   readonly databaseUrl: string;
@@ -52,6 +54,8 @@ export interface GatewayOptions {
   readonly server?: Partial<ServerLimits>;
   /** Of keys without limits of their own; default none. */
   readonly keyLimits?: KeyLimits;
+  /** Told of each mirrored request when it has ended. */
+  readonly onMirrored?: (report: MirrorReport) => void;
   /** Pause between two looks at the routing table, default 1 s. */
   readonly pollEveryMs?: number;
 }
@@ -92,6 +96,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log,
     onTable: (table) => {
       pool.follow(table);
+      shadow.follow(table);
       // The acknowledgement: "rolled back" is shown when this has arrived.
       wake.now();
     },
@@ -111,9 +116,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
   wake.now = () => reporter.wake();
   const deadlines = new Deadlines(clock, options.deadlines);
+  const { onMirrored } = options;
+  const shadow = new Shadow({ feed, pool, deadlines, clock, log, ...(onMirrored ? { onMirrored } : {}) });
   const patience = new Patience({ ...usualPatience, ...options.patience });
   const book = new RequestBook();
-  const completions = new Completions({ feed, pool, recorder, book, deadlines, patience, limits, clock, rng, log });
+  const completions = new Completions({ feed, pool, recorder, book, deadlines, patience, limits, shadow, clock, rng, log });
   const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, limits, clock });
   const files = new ExchangeFiles(join(options.dataDir, 'gateway', 'exchange'), { clock, ids });
   const scoring = new Scoring({ feed, pool, deadlines, limits, clock, files });
@@ -134,6 +141,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         droppedWindows: recorder.droppedWindows,
         inFlight: hot.inFlight,
         requests: book.read(),
+        shadow: shadow.figures(),
         engines: pool.report(),
         figures: pool.figures(),
         machine: { memory: await readHostMemory(), gpus: devices.current(), gpuReason: devices.reason },
@@ -163,6 +171,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const close = async (): Promise<void> => {
     draining = true;
     hot.drain();
+    shadow.stop();
     const server = app.getHttpServer() as Server;
     server.close();
     server.closeIdleConnections();

@@ -16,6 +16,7 @@ import { relayAttempt } from '../relay/relay-attempt.js';
 import { shortWay } from '../relay/short-way.js';
 import type { RoutingFeed } from '../routing/feed.js';
 import { FirstAnswers } from '../routing/first-answers.js';
+import type { Shadow } from '../shadow/shadow.js';
 import { type Admitted, admit } from './admit.js';
 import { type Answer, type AnswerWishes, StreamedAnswer, WholeAnswer } from './answer.js';
 import { type Attempt, attempt } from './attempt.js';
@@ -34,6 +35,7 @@ export interface CompletionParts {
   readonly deadlines: Deadlines;
   readonly patience: Patience;
   readonly limits: KeyLimits;
+  readonly shadow: Shadow;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
@@ -124,6 +126,9 @@ export class Completions {
     const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
     settle(admitted.entry, last, clock.monotonicMs());
     this.conclude(last, underway);
+    if (last === first) {
+      this.parts.shadow.offer({ requestId: underway.requestId, admitted, attempt: first, totalMs: clock.monotonicMs() - startedAtMs });
+    }
     // With two tries the first one's time is neither the gateway's nor the answer's.
     if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);
     return { version: underway.served?.version ?? null, state: last.state };
@@ -159,7 +164,23 @@ export class Completions {
     return second;
   }
 
+  /** What mirrors may not delay is told to them when it has reached the engine. */
   private async tryVersion(versionId: string, admitted: Admitted, underway: Underway): Promise<Attempt> {
+    const { shadow } = this.parts;
+    const { asked, wishes } = admitted;
+    const trying = this.askVersion(versionId, admitted, underway);
+    shadow.sent(versionId, asked.choices, wishes.priority);
+    let refused = false;
+    try {
+      const tried = await trying;
+      refused = tried.state === 'shed';
+      return tried;
+    } finally {
+      shadow.over(versionId, asked.choices, wishes.priority, refused);
+    }
+  }
+
+  private async askVersion(versionId: string, admitted: Admitted, underway: Underway): Promise<Attempt> {
     const { clock, deadlines, pool } = this.parts;
     const { asked, tenant, wishes, body } = admitted;
     const { client, endpoint, requestId, limits, dueAtMs } = underway;

@@ -19,6 +19,9 @@ export const routingTable = z.looseObject({
           epoch: z.int(),
           salt: z.string().regex(/^[0-9a-f]{1,64}$/),
           stickyBy: z.enum(['request', 'user']).optional(),
+          shadow: z
+            .looseObject({ share: z.number().gt(0).max(1), concurrentRequests: z.int().min(1), tokensPerSecond: z.number().gt(0) })
+            .optional(),
         })
         .nullable(),
     }),

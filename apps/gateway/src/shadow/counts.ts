@@ -1,0 +1,50 @@
+// How mirrors fared since the start of the process. What was drawn is skipped, running or ended, and in exactly one count.
+import { type CancelReason, cancelReasons, type MirrorOutcome, mirrorOutcomes, type SkipReason, skipReasons } from './report.js';
+
+/** `drawn` = all of `skipped` + `running` + all of `ended`. */
+export interface ShadowFigures {
+  /** Requests that could have been mirrored. */
+  readonly eligible: number;
+  /** Those whose coin fell so, and whose turn came. */
+  readonly drawn: number;
+  readonly running: number;
+  readonly skipped: Readonly<Record<SkipReason, number>>;
+  readonly ended: Readonly<Record<MirrorOutcome, number>>;
+  /** Of `ended.cancelled`. */
+  readonly cancelledFor: Readonly<Record<CancelReason, number>>;
+  /** Prompt and answer tokens of all mirrors that have ended. */
+  readonly tokens: number;
+}
+
+export class ShadowCounts {
+  eligible = 0;
+  private drawn = 0;
+  private tokens = 0;
+  private readonly skipped = zeros(skipReasons);
+  private readonly ended = zeros(mirrorOutcomes);
+  private readonly cancelledFor = zeros(cancelReasons);
+
+  skip(reason: SkipReason): void {
+    this.drawn += 1;
+    this.skipped[reason] += 1;
+  }
+
+  start(): void {
+    this.drawn += 1;
+  }
+
+  end(outcome: MirrorOutcome, cancelledFor: CancelReason | null, tokens: number): void {
+    this.ended[outcome] += 1;
+    this.tokens += tokens;
+    if (cancelledFor !== null) this.cancelledFor[cancelledFor] += 1;
+  }
+
+  read(running: number): ShadowFigures {
+    const { eligible, drawn, skipped, ended, cancelledFor, tokens } = this;
+    return { eligible, drawn, running, skipped, ended, cancelledFor, tokens };
+  }
+}
+
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+}
