@@ -9,6 +9,8 @@ export interface StateOfGateway {
   readonly ready: boolean;
   readonly draining: boolean;
   readonly checks: {
+    /** Who answers: of several processes on a port any may. */
+    readonly gateway: string;
     readonly routingTable: { readonly generation: number; readonly ageS: number | null } | null;
     /** False when the database was not heard of for five seconds: the gateway serves on by what it knows. */
     readonly database: boolean;

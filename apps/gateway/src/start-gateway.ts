@@ -1,14 +1,16 @@
 // Starts one gateway: snapshot, engines, windows, heartbeat and the server; and takes them down without losing a request.
 import 'reflect-metadata';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener, Server } from 'node:http';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyListenOptions } from 'fastify';
 import { atMost, type Clock, type Ids, type Rng, systemClock, systemIds, systemRng } from '#libs/base';
 import { type KeyLimits, unlimited } from '#libs/contract';
 import { DeviceWatch, freeGpuBytes, readHostMemory } from '#libs/engine';
 import type { Log } from '#libs/telemetry';
+import { listenAdmin } from './admin-server.js';
 import { keyIdOf } from './completions/authorise.js';
 import { Completions } from './completions/completions.js';
 import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
@@ -16,6 +18,7 @@ import { HotPath } from './completions/hot-path.js';
 import { DatabaseLink } from './database-link.js';
 import { EmbeddingsEndpoint } from './embeddings/embeddings.js';
 import { type EngineFactory, EnginePool, engineFactory } from './engines/pool.js';
+import { upstreamsOnly } from './engines/upstreams-only.js';
 import { frontServer, type ServerLimits, usualServerLimits } from './front-server.js';
 import { GatewayModule } from './gateway.module.js';
 import { GatewayState, type StateOfGateway } from './gateway-state.js';
@@ -44,6 +47,10 @@ export interface GatewayOptions {
   readonly modelRoots: readonly string[];
   /** Unique among the gateways of one database, and the same after a restart. */
   readonly gatewayId: string;
+  /** Other processes listen at the port too. Versions from files are refused then. */
+  readonly sharesPort?: boolean;
+  /** Where `/livez` and `/readyz` of this very process are answered, beside `port`. */
+  readonly adminPort?: number;
   readonly log: Log;
   readonly clock?: Clock;
   readonly rng?: Rng;
@@ -78,8 +85,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const recorder = new Recorder({ link, clock, log, ids });
   const wake = { now: (): void => undefined };
   const devices = new DeviceWatch({ log, clock });
+  const factory = options.factory ?? engineFactory(options.modelRoots, log, () => freeGpuBytes(devices.current()));
   const pool = new EnginePool({
-    factory: options.factory ?? engineFactory(options.modelRoots, log, () => freeGpuBytes(devices.current())),
+    factory: options.sharesPort ? upstreamsOnly(factory) : factory,
     clock,
     log,
     onChange: () => wake.now(),
@@ -131,6 +139,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ready: feed.current !== null && !draining,
       draining,
       checks: {
+        gateway: options.gatewayId,
         routingTable: feed.current
           ? { generation: feed.current.table.generation, ageS: Number.isFinite(feed.ageMs) ? Math.round(feed.ageMs / 100) / 10 : null }
           : null,
@@ -152,10 +161,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   devices.start();
   await feed.start();
   const serverLimits = { ...usualServerLimits, ...options.server };
-  const app = await createApp(state, hot, serverLimits);
+  const { app, otherwise } = await createApp(state, hot, serverLimits);
+  let admin: Server | null = null;
   try {
-    await app.listen(options.port, options.host);
+    if (options.adminPort !== undefined) admin = await listenAdmin(otherwise, options.host, options.adminPort);
+    const where: FastifyListenOptions & ListenOptions = { port: options.port, host: options.host, reusePort: options.sharesPort === true };
+    await app.listen(where);
   } catch (error) {
+    admin?.close();
     await feed.close();
     await pool.close();
     await devices.stop();
@@ -189,6 +202,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     await devices.stop();
     server.closeAllConnections();
     await app.close();
+    admin?.closeAllConnections();
+    admin?.close();
     await link.close();
   };
   let closing: Promise<void> | null = null;
@@ -206,9 +221,20 @@ async function drained(hot: HotPath, limitMs: number, clock: Clock): Promise<voi
   while (hot.inFlight > 0 && clock.monotonicMs() < giveUpAtMs) await clock.sleep(20);
 }
 
-async function createApp(state: GatewayState, hot: HotPath, limits: ServerLimits): Promise<NestFastifyApplication> {
+interface App {
+  readonly app: NestFastifyApplication;
+  /** What Nest answers: all but the hot path. */
+  readonly otherwise: RequestListener;
+}
+
+async function createApp(state: GatewayState, hot: HotPath, limits: ServerLimits): Promise<App> {
+  let otherwise: RequestListener | null = null;
   const adapter = new FastifyAdapter({
-    serverFactory: (handler: Parameters<typeof frontServer>[1]) => frontServer(hot, handler, limits),
+    serverFactory: (handler: RequestListener) => {
+      otherwise = handler;
+      return frontServer(hot, handler, limits);
+    },
   });
-  return await NestFactory.create<NestFastifyApplication>(GatewayModule.with(state), adapter, { logger: false, abortOnError: false });
+  const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(state), adapter, { logger: false, abortOnError: false });
+  return { app, otherwise: (request, response) => otherwise?.(request, response) };
 }
