@@ -3,6 +3,7 @@ import type { DeviceReading, HostMemory } from '#libs/engine';
 import type { EngineReport } from '#libs/storage';
 import type { EngineFigures } from './engines/pool.js';
 import type { RequestFigures } from './observe/request-book.js';
+import type { RequestLogFigures } from './request-log/request-log.js';
 import type { ShadowFigures } from './shadow/counts.js';
 
 export interface StateOfGateway {
@@ -22,6 +23,8 @@ export interface StateOfGateway {
     readonly gateways: number | null;
     readonly droppedWindows: number;
     readonly inFlight: number;
+    /** Null: it is off. */
+    readonly requestLog: RequestLogFigures | null;
     /** How requests ended since the start, by version. */
     readonly requests: RequestFigures;
     /** Requests mirrored to candidates. */

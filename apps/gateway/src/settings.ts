@@ -35,6 +35,9 @@ const schema = z.object({
   SERIN_KEY_REQUESTS_PER_MINUTE: limit,
   SERIN_KEY_TOKENS_PER_MINUTE: limit,
   SERIN_KEY_CONCURRENT_REQUESTS: limit,
+  SERIN_REQUEST_LOG: z.coerce.number().min(0).max(1).optional(),
+  SERIN_REQUEST_LOG_BODIES: z.enum(['true', 'false']).default('false'),
+  SERIN_REQUEST_LOG_MB: z.coerce.number().int().min(128).max(1_048_576).default(256),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -59,6 +62,15 @@ export function gatewayOptions(env: GatewaySettings): GatewayOptions {
       tokensPerMinute: env.SERIN_KEY_TOKENS_PER_MINUTE ?? null,
       concurrentRequests: env.SERIN_KEY_CONCURRENT_REQUESTS ?? null,
     },
+    ...(env.SERIN_REQUEST_LOG === undefined
+      ? {}
+      : {
+          requestLog: {
+            share: env.SERIN_REQUEST_LOG,
+            bodies: env.SERIN_REQUEST_LOG_BODIES === 'true',
+            mostBytes: env.SERIN_REQUEST_LOG_MB * 1_048_576,
+          },
+        }),
     host: env.SERIN_HOST,
     port: env.SERIN_GATEWAY_PORT,
     ...(env.SERIN_GATEWAY_ADMIN_PORT === undefined ? {} : { adminPort: env.SERIN_GATEWAY_ADMIN_PORT }),

@@ -27,6 +27,7 @@ import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
 import { RequestBook } from './observe/request-book.js';
 import { Patience, type PatienceSettings, usualPatience } from './relay/patience.js';
+import { RequestLog, type RequestLogSettings, requestLogFile } from './request-log/request-log.js';
 import { RoutingFeed } from './routing/feed.js';
 import { snapshotFile } from './routing/snapshot.js';
 import { ExchangeFiles } from './scoring/exchange-file.js';
@@ -63,6 +64,8 @@ export interface GatewayOptions {
   readonly keyLimits?: KeyLimits;
   /** Told of each mirrored request when it has ended. */
   readonly onMirrored?: (report: MirrorReport) => void;
+  /** Default: none. */
+  readonly requestLog?: RequestLogSettings;
   /** Pause between two looks at the routing table, default 1 s. */
   readonly pollEveryMs?: number;
 }
@@ -128,11 +131,28 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const shadow = new Shadow({ feed, pool, deadlines, clock, log, ...(onMirrored ? { onMirrored } : {}) });
   const patience = new Patience({ ...usualPatience, ...options.patience });
   const book = new RequestBook();
-  const completions = new Completions({ feed, pool, recorder, book, deadlines, patience, limits, shadow, clock, rng, log });
+  const requestLog = options.requestLog
+    ? new RequestLog({ settings: options.requestLog, file: requestLogFile(options.dataDir), clock, rng, log })
+    : null;
+  const keepAnswerBytes = requestLog?.answerBytes ?? 0;
+  const completions = new Completions({
+    feed,
+    pool,
+    recorder,
+    book,
+    deadlines,
+    patience,
+    limits,
+    shadow,
+    keepAnswerBytes,
+    clock,
+    rng,
+    log,
+  });
   const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, limits, clock });
   const files = new ExchangeFiles(join(options.dataDir, 'gateway', 'exchange'), { clock, ids });
   const scoring = new Scoring({ feed, pool, deadlines, limits, clock, files });
-  const hot = new HotPath({ feed, completions, embeddings, scoring, book, patience, clock, ids, log });
+  const hot = new HotPath({ feed, completions, embeddings, scoring, book, patience, requestLog, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
     async (): Promise<StateOfGateway> => ({
@@ -149,6 +169,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         gateways: feed.current?.gateways ?? null,
         droppedWindows: recorder.droppedWindows,
         inFlight: hot.inFlight,
+        requestLog: requestLog?.figures() ?? null,
         requests: book.read(),
         shadow: shadow.figures(),
         engines: pool.report(),
@@ -177,6 +198,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
   recorder.start();
   reporter.start();
+  requestLog?.start();
   const address = app.getHttpServer().address() as AddressInfo;
   const url = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   log.info({ url, gateway: options.gatewayId, boot: recorder.bootId }, 'gateway listens');
@@ -192,6 +214,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     // What still runs is told so; nothing of it looks like a whole answer.
     completions.stop();
     await drained(hot, cutMs, clock);
+    await requestLog?.close();
     const farewell = async (): Promise<void> => {
       await feed.close();
       await recorder.close();

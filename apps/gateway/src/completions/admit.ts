@@ -23,6 +23,7 @@ export interface Admitted extends Placement {
   readonly readAtMs: number;
   readonly wishes: Wishes;
   readonly tenant: string;
+  readonly keyName: string;
   readonly promptClass: string;
   readonly entry: Entry;
 }
@@ -51,6 +52,7 @@ export async function admit(
     readAtMs,
     wishes: wishes.value,
     tenant,
+    keyName: key.name,
     entry,
     promptClass: promptClass ?? promptClassOf(asked.shape),
   });

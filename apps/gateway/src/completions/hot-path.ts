@@ -8,6 +8,7 @@ import { type Ending, stateByStatus } from '../observe/end-state.js';
 import type { RequestBook } from '../observe/request-book.js';
 import type { Patience } from '../relay/patience.js';
 import { sendError } from '../relay/send.js';
+import type { RequestLog } from '../request-log/request-log.js';
 import { responsesEndpoint } from '../responses/responses-endpoint.js';
 import type { RoutingFeed } from '../routing/feed.js';
 import type { Scoring } from '../scoring/scoring.js';
@@ -38,6 +39,7 @@ export class HotPath {
       readonly scoring: Scoring;
       readonly book: RequestBook;
       readonly patience: Patience;
+      readonly requestLog: RequestLog | null;
       readonly clock: Clock;
       readonly ids: Ids;
       readonly log: Log;
@@ -89,6 +91,8 @@ export class HotPath {
   }
 
   private async serve(path: string, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> {
+    const { requestLog, clock, book, patience } = this.parts;
+    const beganAtMs = requestLog === null ? 0 : clock.monotonicMs();
     let ending: Ending | null;
     try {
       ending = await this.route(path, request, response, requestId);
@@ -98,8 +102,13 @@ export class HotPath {
       if (response.headersSent) response.destroy();
       else sendError(response, openAiError('internal_error', `The gateway failed (request ${requestId}). Try again.`), true);
     }
-    this.parts.book.end(ending ?? { version: null, state: stateByStatus(response) });
-    this.parts.patience.handedOver(response);
+    const ended = ending ?? { version: null, state: stateByStatus(response) };
+    book.end(ended);
+    patience.handedOver(response);
+    if (requestLog === null) return;
+    const totalMs = clock.monotonicMs() - beganAtMs;
+    const status = response.headersSent ? response.statusCode : null;
+    requestLog.take({ at: clock.now() - totalMs, totalMs, requestId, path, ending: ended, status });
   }
 
   private async route(path: string, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Ending | null> {

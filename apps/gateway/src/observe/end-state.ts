@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { RequestOutcome } from '#libs/analysis';
 import type { ServedVersion } from '#libs/rollout';
+import type { Answered } from '../request-log/told.js';
 
 export const endStates = [
   'ok',
@@ -29,6 +30,10 @@ export interface Ending {
   readonly state: EndState;
   /** Which version answered, or failed to, last; null when none was asked. */
   readonly version: ServedVersion | null;
+  /** Of the error that it was refused with. */
+  readonly code?: string;
+  /** What a generating request has to tell; absent when no version was asked. */
+  readonly answered?: Answered;
 }
 
 /** As the canary's statistics count it. `refused` leaves no observation. */

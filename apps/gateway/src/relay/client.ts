@@ -27,12 +27,15 @@ export class Client {
   private length: number | null = null;
   private chunked = false;
   private socket: Socket | null = null;
+  private kept: Buffer[] = [];
 
   constructor(
     readonly request: IncomingMessage,
     readonly response: ServerResponse,
     readonly names: AnswerNames,
     private readonly patience: Patience,
+    /** How much of an answer's beginning is kept for the request log. */
+    private keepBytes = 0,
   ) {
     response.once('close', () => {
       if (!response.writableFinished) this.leave('gone');
@@ -42,6 +45,11 @@ export class Client {
   /** True once the client may have seen a byte of an answer. */
   get begun(): boolean {
     return this.response.headersSent;
+  }
+
+  /** The beginning of the answer as it was sent. Null: nothing was to be kept. */
+  get answer(): Buffer | null {
+    return this.kept.length === 0 ? null : Buffer.concat(this.kept);
   }
 
   /** Calls `listener` at once or later, at most once, when nobody waits any more. Null: nobody listens. */
@@ -75,6 +83,7 @@ export class Client {
   write(bytes: Buffer): boolean {
     const { response } = this;
     if (bytes.length === 0 || response.destroyed) return true;
+    if (this.keepBytes > 0) this.keep(bytes);
     const head = response.headersSent ? '' : this.openHead();
     const { socket } = this;
     let open: boolean;
@@ -126,6 +135,13 @@ export class Client {
       this.write(Buffer.from(event, 'utf8'));
       this.end();
     } else response.destroy();
+  }
+
+  private keep(bytes: Buffer): void {
+    // A copy: what came from an upstream is a part of something larger.
+    const beginning = Buffer.from(bytes.subarray(0, this.keepBytes));
+    this.keepBytes -= beginning.length;
+    this.kept.push(beginning);
   }
 
   private openHead(): string {
