@@ -50,7 +50,8 @@ export function place(
   const { stable, rollout } = route.value;
   const pinned = pin === null ? null : findVersion(parts, model, pin, 'x-serin-version');
   if (pinned && !pinned.ok) return pinned;
-  const error = unmetNeed(needs, capabilitiesOf(pool, pinned ? [pinned.value.id] : [stable, rollout?.candidate]));
+  const error =
+    needs.length === 0 ? null : unmetNeed(needs, capabilitiesOf(pool, pinned ? [pinned.value.id] : [stable, rollout?.candidate]));
   if (error) return refuse(error);
 
   const named = unitOf(route.value);

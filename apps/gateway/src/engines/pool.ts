@@ -26,8 +26,11 @@ export interface Served {
 
 interface Slot {
   version: ServedVersion;
-  spec: VersionSpec | null;
+  /** What requests are given; null until the spec was read. Made anew when it changes, not for each request. */
+  served: Served | null;
   engine: InferenceEngine | null;
+  /** Of the engine, kept up by its events: asking for all its figures costs more than everything else about a request's place. */
+  state: EngineStats['state'] | null;
   /** Why there is no engine. */
   trouble: string | null;
   readonly breaker: Breaker;
@@ -76,15 +79,13 @@ export class EnginePool {
   }
 
   find(versionId: string): Served | null {
-    const slot = this.slots.get(versionId);
-    return slot?.spec ? { version: slot.version, spec: slot.spec, engine: slot.engine, breaker: slot.breaker } : null;
+    return this.slots.get(versionId)?.served ?? null;
   }
 
   /** Can take requests now or in a moment: ready, or coming back after a crash. */
   serves(versionId: string): boolean {
     const slot = this.slots.get(versionId);
-    const state = slot?.engine?.stats().state;
-    return (state === 'ready' || state === 'restarting') && !slot?.breaker.open;
+    return (slot?.state === 'ready' || slot?.state === 'restarting') && !slot.breaker.open;
   }
 
   /** States by version id, as the controller reads them. */
@@ -111,8 +112,9 @@ export class EnginePool {
   private enter(version: ServedVersion): void {
     const slot: Slot = {
       version,
-      spec: null,
+      served: null,
       engine: null,
+      state: null,
       trouble: null,
       breaker: new Breaker(),
       stop: new AbortController(),
@@ -137,7 +139,8 @@ export class EnginePool {
   private async tryLoad(slot: Slot): Promise<string | null> {
     const parsed = versionSpec.safeParse(slot.version.spec);
     if (!parsed.success) return `the stored spec is not valid: ${z.prettifyError(parsed.error)}`;
-    slot.spec = parsed.data;
+    const served = { version: slot.version, spec: parsed.data, breaker: slot.breaker };
+    slot.served = { ...served, engine: slot.engine };
     try {
       const made = await this.options.factory(parsed.data.engine, slot.version);
       if (!made.ok) return told({ ...made.fault, message: `${made.fault.code}: ${made.fault.message}` });
@@ -145,7 +148,12 @@ export class EnginePool {
       const engine = made.value;
       await slot.engine?.unload(0);
       slot.engine = engine;
-      engine.onStateChange(() => this.options.onChange());
+      slot.served = { ...served, engine };
+      slot.state = engine.stats().state;
+      engine.onStateChange((stats) => {
+        if (slot.engine === engine) slot.state = stats.state;
+        this.options.onChange();
+      });
       await engine.load(slot.stop.signal);
       return null;
     } catch (error) {

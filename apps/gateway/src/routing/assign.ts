@@ -1,7 +1,7 @@
 // Which version answers: an independent coin per assignment unit, by a keyed hash of (rollout salt, unit). The statistics rest on it.
 import type { Arm } from '#libs/base';
 import type { Route } from '#libs/rollout';
-import { type SipKey, sipHash24, sipKey } from './siphash.js';
+import { type SipKey, sipKey, sipPoint } from './siphash.js';
 
 export interface Assignment {
   readonly versionId: string;
@@ -13,6 +13,10 @@ export interface Assignment {
 
 const keys = new Map<string, SipKey>();
 const maxKeys = 4_096;
+/** Of UTF-16, in UTF-8. */
+const mostBytesPerUnit = 3;
+/** Where units are laid out to be hashed. */
+const scratch = Buffer.alloc(1_024);
 
 function keyOf(salt: string): SipKey {
   let key = keys.get(salt);
@@ -26,8 +30,9 @@ function keyOf(salt: string): SipKey {
 
 /** A unit's place in [0, 1): fixed for the life of a rollout, so a growing weight keeps everybody who saw the candidate on it. */
 export function pointOf(salt: string, unit: string): number {
-  const [high, low] = sipHash24(keyOf(salt), Buffer.from(unit, 'utf8'));
-  return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
+  const fits = unit.length * mostBytesPerUnit <= scratch.length;
+  const bytes = fits ? scratch : Buffer.from(unit, 'utf8');
+  return sipPoint(keyOf(salt), bytes, fits ? scratch.write(unit, 'utf8') : bytes.length);
 }
 
 /**

@@ -11,10 +11,27 @@ export function sipKey(hex: string): SipKey {
   return [bytes.readUInt32LE(0), bytes.readUInt32LE(4), bytes.readUInt32LE(8), bytes.readUInt32LE(12)];
 }
 
-/** The hash as [high, low] unsigned 32-bit halves. Cost: below a microsecond for 36 bytes. */
+/** v0..v3 as low, high pairs. One for all hashes: nothing runs between the beginning of a hash and its end. */
+const state = new Int32Array(8);
+
+/**
+ * The first 53 bits of the hash as a number in [0, 1): what a coin needs. Nothing is allocated. Cost: about 0.1 us for 36 bytes.
+ */
+export function sipPoint(key: SipKey, message: Uint8Array, length: number): number {
+  digest(key, message, length);
+  const high = ((state[1] ?? 0) ^ (state[3] ?? 0) ^ (state[5] ?? 0) ^ (state[7] ?? 0)) >>> 0;
+  const low = ((state[0] ?? 0) ^ (state[2] ?? 0) ^ (state[4] ?? 0) ^ (state[6] ?? 0)) >>> 0;
+  return (high * 2 ** 21 + (low >>> 11)) / 2 ** 53;
+}
+
+/** The hash as [high, low] unsigned 32-bit halves. */
 export function sipHash24(key: SipKey, message: Uint8Array): readonly [number, number] {
-  const state = new Int32Array(8);
-  // v0..v3 as low, high pairs.
+  digest(key, message, message.length);
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
+  return [(b ^ d ^ f ^ h) >>> 0, (a ^ c ^ e ^ g) >>> 0];
+}
+
+function digest(key: SipKey, message: Uint8Array, length: number): void {
   state[0] = key[0] ^ 0x70736575;
   state[1] = key[1] ^ 0x736f6d65;
   state[2] = key[2] ^ 0x6e646f6d;
@@ -23,66 +40,81 @@ export function sipHash24(key: SipKey, message: Uint8Array): readonly [number, n
   state[5] = key[1] ^ 0x6c796765;
   state[6] = key[2] ^ 0x79746573;
   state[7] = key[3] ^ 0x74656462;
-  const whole = message.length & ~7;
-  const view = new DataView(message.buffer, message.byteOffset, message.length);
-  for (let at = 0; at < whole; at += 8) compress(state, view.getUint32(at, true), view.getUint32(at + 4, true));
-  const last = new Uint8Array(8);
-  last.set(message.subarray(whole));
-  last[7] = message.length & 0xff;
-  const tail = new DataView(last.buffer);
-  compress(state, tail.getUint32(0, true), tail.getUint32(4, true));
-  state[4] = (state[4] ?? 0) ^ 0xff;
-  for (let i = 0; i < 4; i += 1) round(state);
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
-  return [(b ^ d ^ f ^ h) >>> 0, (a ^ c ^ e ^ g) >>> 0];
-}
-
-function compress(v: Int32Array, low: number, high: number): void {
-  v[6] = (v[6] ?? 0) ^ low;
-  v[7] = (v[7] ?? 0) ^ high;
-  round(v);
-  round(v);
-  v[0] = (v[0] ?? 0) ^ low;
-  v[1] = (v[1] ?? 0) ^ high;
-}
-
-function round(v: Int32Array): void {
-  add(v, 0, 2);
-  rotate(v, 2, 13);
-  xor(v, 2, 0);
-  rotate(v, 0, 32);
-  add(v, 4, 6);
-  rotate(v, 6, 16);
-  xor(v, 6, 4);
-  add(v, 0, 6);
-  rotate(v, 6, 21);
-  xor(v, 6, 0);
-  add(v, 4, 2);
-  rotate(v, 2, 17);
-  xor(v, 2, 4);
-  rotate(v, 4, 32);
-}
-
-/** v[to] += v[from] on 64-bit pairs. */
-function add(v: Int32Array, to: number, from: number): void {
-  const low = ((v[to] ?? 0) >>> 0) + ((v[from] ?? 0) >>> 0);
-  v[to] = low | 0;
-  v[to + 1] = ((v[to + 1] ?? 0) + (v[from + 1] ?? 0) + (low > 0xffffffff ? 1 : 0)) | 0;
-}
-
-function xor(v: Int32Array, to: number, from: number): void {
-  v[to] = (v[to] ?? 0) ^ (v[from] ?? 0);
-  v[to + 1] = (v[to + 1] ?? 0) ^ (v[from + 1] ?? 0);
-}
-
-function rotate(v: Int32Array, at: number, bits: number): void {
-  const low = v[at] ?? 0;
-  const high = v[at + 1] ?? 0;
-  if (bits === 32) {
-    v[at] = high;
-    v[at + 1] = low;
-    return;
+  const whole = length & ~7;
+  for (let at = 0; at < whole; at += 8) compress(wordAt(message, at), wordAt(message, at + 4));
+  let low = 0;
+  let high = length << 24;
+  for (let at = whole; at < length; at += 1) {
+    const byte = message[at] ?? 0;
+    const place = at - whole;
+    if (place < 4) low |= byte << (8 * place);
+    else high |= byte << (8 * (place - 4));
   }
-  v[at] = (low << bits) | (high >>> (32 - bits));
-  v[at + 1] = (high << bits) | (low >>> (32 - bits));
+  compress(low, high);
+  state[4] = (state[4] ?? 0) ^ 0xff;
+  rounds(4);
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);
+}
+
+function compress(low: number, high: number): void {
+  state[6] = (state[6] ?? 0) ^ low;
+  state[7] = (state[7] ?? 0) ^ high;
+  rounds(2);
+  state[0] = (state[0] ?? 0) ^ low;
+  state[1] = (state[1] ?? 0) ^ high;
+}
+
+/** SipRounds on local variables (capital: the high half): in an array each step would be a load and a store. */
+function rounds(count: number): void {
+  let a = state[0] ?? 0;
+  let A = state[1] ?? 0;
+  let b = state[2] ?? 0;
+  let B = state[3] ?? 0;
+  let c = state[4] ?? 0;
+  let C = state[5] ?? 0;
+  let d = state[6] ?? 0;
+  let D = state[7] ?? 0;
+  for (let round = 0; round < count; round += 1) {
+    let sum = (a >>> 0) + (b >>> 0);
+    A = (A + B + (sum > 0xffffffff ? 1 : 0)) | 0;
+    a = sum | 0;
+    let low = b;
+    b = ((low << 13) | (B >>> 19)) ^ a;
+    B = ((B << 13) | (low >>> 19)) ^ A;
+    low = a;
+    a = A;
+    A = low;
+    sum = (c >>> 0) + (d >>> 0);
+    C = (C + D + (sum > 0xffffffff ? 1 : 0)) | 0;
+    c = sum | 0;
+    low = d;
+    d = ((low << 16) | (D >>> 16)) ^ c;
+    D = ((D << 16) | (low >>> 16)) ^ C;
+    sum = (a >>> 0) + (d >>> 0);
+    A = (A + D + (sum > 0xffffffff ? 1 : 0)) | 0;
+    a = sum | 0;
+    low = d;
+    d = ((low << 21) | (D >>> 11)) ^ a;
+    D = ((D << 21) | (low >>> 11)) ^ A;
+    sum = (c >>> 0) + (b >>> 0);
+    C = (C + B + (sum > 0xffffffff ? 1 : 0)) | 0;
+    c = sum | 0;
+    low = b;
+    b = ((low << 17) | (B >>> 15)) ^ c;
+    B = ((B << 17) | (low >>> 15)) ^ C;
+    low = c;
+    c = C;
+    C = low;
+  }
+  state[0] = a;
+  state[1] = A;
+  state[2] = b;
+  state[3] = B;
+  state[4] = c;
+  state[5] = C;
+  state[6] = d;
+  state[7] = D;
 }
