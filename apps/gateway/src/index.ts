@@ -1,5 +1,6 @@
 // The gateway: OpenAI HTTP in, engines out, windows of observations to Postgres.
 export type { EngineFactory } from './engines/pool.js';
 export * from './gateway.module.js';
+export { servingEnv, servingOptions } from './settings.js';
 export type { MirrorReport } from './shadow/report.js';
 export * from './start-gateway.js';

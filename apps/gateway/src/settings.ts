@@ -10,6 +10,18 @@ const limit = z.coerce.number().int().min(1).max(1_000_000_000).optional();
 const port = z.coerce.number().int().min(0).max(65_535);
 export const mostProcesses = 64;
 
+/** How requests are served, wherever the gateway runs. */
+export const servingEnv = {
+  SERIN_KEY_REQUESTS_PER_MINUTE: limit,
+  SERIN_KEY_TOKENS_PER_MINUTE: limit,
+  SERIN_KEY_CONCURRENT_REQUESTS: limit,
+  SERIN_REQUEST_LOG: z.coerce.number().min(0).max(1).optional(),
+  SERIN_REQUEST_LOG_BODIES: z.enum(['true', 'false']).default('false'),
+  SERIN_REQUEST_LOG_MB: z.coerce.number().int().min(128).max(1_048_576).default(256),
+} as const;
+
+const serving = z.object(servingEnv);
+
 const schema = z.object({
   DATABASE_URL: z.string().min(1),
   DIRECT_DATABASE_URL: z.string().min(1).optional(),
@@ -32,12 +44,7 @@ const schema = z.object({
     .optional(),
   SERIN_DATA_DIR: z.string().min(1).default('./data'),
   SERIN_MODEL_ROOTS: z.string().min(1).optional(),
-  SERIN_KEY_REQUESTS_PER_MINUTE: limit,
-  SERIN_KEY_TOKENS_PER_MINUTE: limit,
-  SERIN_KEY_CONCURRENT_REQUESTS: limit,
-  SERIN_REQUEST_LOG: z.coerce.number().min(0).max(1).optional(),
-  SERIN_REQUEST_LOG_BODIES: z.enum(['true', 'false']).default('false'),
-  SERIN_REQUEST_LOG_MB: z.coerce.number().int().min(128).max(1_048_576).default(256),
+  ...servingEnv,
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -52,25 +59,26 @@ export function gatewayLog({ SERIN_LOG_LEVEL }: GatewaySettings): Log {
   return createLog('gateway', SERIN_LOG_LEVEL);
 }
 
-/** A gateway that is one process. */
-export function gatewayOptions(env: GatewaySettings): GatewayOptions {
+export function servingOptions(env: z.infer<typeof serving>): Pick<GatewayOptions, 'keyLimits' | 'requestLog'> {
+  const share = env.SERIN_REQUEST_LOG;
   return {
-    databaseUrl: env.DATABASE_URL,
-    ...(env.DIRECT_DATABASE_URL === undefined ? {} : { directDatabaseUrl: env.DIRECT_DATABASE_URL }),
     keyLimits: {
       requestsPerMinute: env.SERIN_KEY_REQUESTS_PER_MINUTE ?? null,
       tokensPerMinute: env.SERIN_KEY_TOKENS_PER_MINUTE ?? null,
       concurrentRequests: env.SERIN_KEY_CONCURRENT_REQUESTS ?? null,
     },
-    ...(env.SERIN_REQUEST_LOG === undefined
+    ...(share === undefined
       ? {}
-      : {
-          requestLog: {
-            share: env.SERIN_REQUEST_LOG,
-            bodies: env.SERIN_REQUEST_LOG_BODIES === 'true',
-            mostBytes: env.SERIN_REQUEST_LOG_MB * 1_048_576,
-          },
-        }),
+      : { requestLog: { share, bodies: env.SERIN_REQUEST_LOG_BODIES === 'true', mostBytes: env.SERIN_REQUEST_LOG_MB * 1_048_576 } }),
+  };
+}
+
+/** A gateway that is one process. */
+export function gatewayOptions(env: GatewaySettings): GatewayOptions {
+  return {
+    databaseUrl: env.DATABASE_URL,
+    ...(env.DIRECT_DATABASE_URL === undefined ? {} : { directDatabaseUrl: env.DIRECT_DATABASE_URL }),
+    ...servingOptions(env),
     host: env.SERIN_HOST,
     port: env.SERIN_GATEWAY_PORT,
     ...(env.SERIN_GATEWAY_ADMIN_PORT === undefined ? {} : { adminPort: env.SERIN_GATEWAY_ADMIN_PORT }),

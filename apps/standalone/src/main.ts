@@ -33,6 +33,7 @@ async function startAll(settings: Settings, log: Log, closers: Closer[]): Promis
   const modelRoots = settings.modelRoots ?? [join(settings.dataDir, 'models')];
   for (const root of modelRoots) await mkdir(root, { recursive: true });
   const gateway = await startGateway({
+    ...settings.serving,
     databaseUrl,
     host: settings.host,
     port: settings.gatewayPort,

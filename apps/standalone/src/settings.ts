@@ -1,6 +1,7 @@
 // What can be set from outside when Serin runs as one process, with the defaults that `npm start` uses.
 import { delimiter, resolve } from 'node:path';
 import { z } from 'zod';
+import { type GatewayOptions, servingEnv, servingOptions } from '#apps/gateway';
 import { isNetwork } from '#libs/alerts';
 import { readEnv } from '#libs/config';
 
@@ -11,6 +12,8 @@ const schema = z.object({
   SERIN_DATA_DIR: z.string().min(1).default('./data'),
   SERIN_HOST: z.string().min(1).default('127.0.0.1'),
   SERIN_GATEWAY_PORT: port(8080),
+  SERIN_GATEWAY_PROCESSES: z.literal('1', 'must be 1: all of Serin is one process here. Run the gateway apart for several').optional(),
+  ...servingEnv,
   SERIN_CONTROLLER_PORT: port(3000),
   SERIN_EVALUATOR_PORT: port(8090),
   SERIN_MODEL_ROOTS: z.string().min(1).optional(),
@@ -36,6 +39,8 @@ export interface Settings {
   readonly dataDir: string;
   readonly host: string;
   readonly gatewayPort: number;
+  /** Limits of keys, request log. */
+  readonly serving: Pick<GatewayOptions, 'keyLimits' | 'requestLog'>;
   readonly controllerPort: number;
   readonly evaluatorPort: number;
   /** Null = `models/` inside the data directory. */
@@ -53,6 +58,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     dataDir: resolve(parsed.SERIN_DATA_DIR),
     host: parsed.SERIN_HOST,
     gatewayPort: parsed.SERIN_GATEWAY_PORT,
+    serving: servingOptions(parsed),
     controllerPort: parsed.SERIN_CONTROLLER_PORT,
     evaluatorPort: parsed.SERIN_EVALUATOR_PORT,
     modelRoots: parsed.SERIN_MODEL_ROOTS?.split(delimiter).map((root) => resolve(root)) ?? null,
