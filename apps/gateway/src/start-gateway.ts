@@ -134,7 +134,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const requestLog = options.requestLog
     ? new RequestLog({ settings: options.requestLog, file: requestLogFile(options.dataDir), clock, rng, log })
     : null;
-  const keepAnswerBytes = requestLog?.answerBytes ?? 0;
+  const keepAnswerBytes = requestLog?.answerBytes ?? null;
   const completions = new Completions({
     feed,
     pool,

@@ -103,6 +103,15 @@ describe('two gateway processes', () => {
     }, 'both to be asked');
   });
 
+  it('are rid of one that hangs: it is replaced', async () => {
+    const shared = await two();
+    const [hung = -1] = await shared.children();
+    process.kill(hung, 'SIGSTOP');
+    await until(async () => !(await shared.children()).includes(hung), 'it to be killed', 40_000);
+    expect(shared.said).toContain('hangs and is killed');
+    await shared.serving(generation, [1, 2]);
+  });
+
   it('finish what they have begun when they are stopped, and end with status 0', async () => {
     const shared = await two();
     upstream.tokenMs = 150;

@@ -14,7 +14,7 @@ import { Client } from '../relay/client.js';
 import type { Patience } from '../relay/patience.js';
 import { relayAttempt } from '../relay/relay-attempt.js';
 import { shortWay } from '../relay/short-way.js';
-import type { Answered } from '../request-log/told.js';
+import { answeredOf } from '../request-log/answered.js';
 import type { RoutingFeed } from '../routing/feed.js';
 import { FirstAnswers } from '../routing/first-answers.js';
 import type { Shadow } from '../shadow/shadow.js';
@@ -37,8 +37,8 @@ export interface CompletionParts {
   readonly patience: Patience;
   readonly limits: KeyLimits;
   readonly shadow: Shadow;
-  /** How much of an answer's beginning the request log wants; 0: nothing. */
-  readonly keepAnswerBytes: number;
+  /** How much of an answer's beginning the request log wants; null: there is none. */
+  readonly keepAnswerBytes: number | null;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
@@ -87,7 +87,7 @@ export class Completions {
   /** Resolves when the answer has left or the client has. */
   async handle(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Ending> {
     const { feed, pool, rng, clock, patience, limits, keepAnswerBytes } = this.parts;
-    const client = new Client(request, response, { requestId, version: null, rollout: null }, patience, keepAnswerBytes);
+    const client = new Client(request, response, { requestId, version: null, rollout: null }, patience, keepAnswerBytes ?? 0);
     const door: Door = { limits, response, usualOutputTokens: endpoint.usualMaxTokens };
     const admission = await admit(request, endpoint, { snapshot: feed.current, pool, rng, clock, door });
     if (!admission.ok) {
@@ -138,11 +138,9 @@ export class Completions {
     }
     // With two tries the first one's time is neither the gateway's nor the answer's.
     if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);
-    return {
-      version: underway.served?.version ?? null,
-      state: last.state,
-      answered: answeredOf(admitted, last, last === first ? 1 : 2, client.answer),
-    };
+    const ending: Ending = { version: underway.served?.version ?? null, state: last.state };
+    if (this.parts.keepAnswerBytes === null) return ending;
+    return { ...ending, answered: answeredOf({ admitted, last, tries: last === first ? 1 : 2, answer: client.answer }) };
   }
 
   private judge({ assignment }: Admitted, { outcome }: Attempt): void {
@@ -289,30 +287,4 @@ export class Completions {
 function settle(entry: Entry, { outcome, usage, tokens }: Attempt, nowMs: number): void {
   if (usage) entry.settle(usage, nowMs);
   else if (tokens > 0 || outcome === 'clientGone') entry.settle({ inputTokens: null, outputTokens: tokens }, nowMs);
-}
-
-function answeredOf(
-  { asked, assignment, pinned, wishes, tenant, keyName, promptClass, body }: Admitted,
-  last: Attempt,
-  tries: number,
-  answer: Buffer | null,
-): Answered {
-  return {
-    model: asked.model,
-    key: { id: tenant, name: keyName },
-    rolloutId: assignment.rolloutId,
-    arm: assignment.arm,
-    pinned,
-    priority: wishes.priority,
-    promptClass,
-    stream: asked.stream,
-    tries,
-    code: last.fault?.code ?? null,
-    ttftMs: last.ttftMs,
-    inputTokens: last.usage?.inputTokens ?? null,
-    outputTokens: last.usage?.outputTokens ?? last.tokens,
-    finishReason: last.finishReason,
-    requestBody: body.bytes,
-    answer,
-  };
 }

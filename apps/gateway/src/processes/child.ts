@@ -9,6 +9,9 @@ if (!place || !port) throw new Error('a process of a gateway is started by its p
 // The parent is gone, even by SIGKILL: nothing would start this process again, so it drains and leaves the port to who comes next.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 
+// Whoever does not answer hangs, and is replaced.
+process.on('message', () => process.send?.('pong', () => undefined));
+
 runService(`gateway process ${place}`, async () => {
   const gateway = await startGateway(gatewayOptionsAt(readSettings(process.env), place, port));
   // Nobody hears it: then the parent has gone meanwhile.

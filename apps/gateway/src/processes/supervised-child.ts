@@ -7,6 +7,9 @@ const shortestPauseMs = 100;
 const longestPauseMs = 10_000;
 /** Who listened this long did not die of how it was started. */
 const soundAfterMs = 60_000;
+/** Counted in pings, not in time: a machine that slept wakes with all of them late. */
+const pingEveryMs = 1_000;
+const mostUnanswered = 10;
 /** Longer than a gateway's own drain, which bounds itself. */
 const stopLimitMs = 40_000;
 
@@ -88,6 +91,27 @@ export class SupervisedChild {
       });
     });
     const listens = new Promise<null>((done) => child.once('message', () => done(null)));
-    return await Promise.race([listens, this.exited.then((how) => how ?? 'exit code 0')]);
+    const failed = await Promise.race([listens, this.exited.then((how) => how ?? 'exit code 0')]);
+    if (failed === null) void this.watch(child);
+    return failed;
+  }
+
+  /** The kernel goes on giving connections to a process that hangs: it is killed, so that another follows. */
+  private async watch(child: ChildProcess): Promise<void> {
+    const { clock, log, place } = this.options;
+    let unanswered = 0;
+    child.on('message', () => {
+      unanswered = 0;
+    });
+    while (this.child === child && !this.stopping.signal.aborted) {
+      if (unanswered >= mostUnanswered) {
+        log.error({ process: place, pid: child.pid, unanswered }, 'a gateway process hangs and is killed');
+        child.kill('SIGKILL');
+        return;
+      }
+      unanswered += 1;
+      if (child.connected) child.send('ping', () => undefined);
+      await clock.sleep(pingEveryMs, this.stopping.signal).catch(() => undefined);
+    }
   }
 }
