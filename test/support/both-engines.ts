@@ -12,11 +12,16 @@ export interface BothEngines {
   remove(): Promise<void>;
 }
 
-export async function bothEngines(options: Parameters<typeof aGateway>[1] = {}): Promise<BothEngines> {
+/** `sampledShare`: of the upstream's requests that are asked for log probabilities on our own account. */
+export async function bothEngines(
+  options: Parameters<typeof aGateway>[1] = {},
+  { sampledShare = 0.1 }: { readonly sampledShare?: number } = {},
+): Promise<BothEngines> {
   const test = await createTestDatabase();
   const key = await aKey(test);
   const upstream = new FakeUpstream('vllm');
-  const far = aVersion('far', { engine: { kind: 'openai', baseUrl: await upstream.start(), model: 'fake-model' } }, 'far');
+  const logprobs = { top: 20, share: sampledShare };
+  const far = aVersion('far', { engine: { kind: 'openai', baseUrl: await upstream.start(), model: 'fake-model', logprobs } }, 'far');
   const near = aVersion(
     'near',
     { engine: { kind: 'llama', file: 'demo-support-v1-stable.gguf', contextSize: 1_024, parallel: 2, threads: 1 } },

@@ -64,6 +64,8 @@ const chatBody = z.strictObject({ ...chatShape, messages: chatMessages });
 /** All but the messages. */
 export type ChatFields = z.infer<typeof chatFields>;
 export type ChatBody = z.infer<typeof chatBody>;
+/** Names of all fields that are known. */
+export const chatFieldNames: readonly string[] = Object.keys(chatBody.shape);
 export type WireMessage = ChatBody['messages'][number];
 
 /** Checks a parsed body. The fault carries the OpenAI error with `param` set. */

@@ -46,6 +46,8 @@ const completionBody = z.strictObject({ ...completionShape, prompt });
 /** All but the prompt. */
 export type CompletionFields = z.infer<typeof completionFields>;
 export type CompletionBody = z.infer<typeof completionBody>;
+/** Names of all fields that are known. */
+export const completionFieldNames: readonly string[] = Object.keys(completionBody.shape);
 export type TextPrompt = string | readonly number[];
 
 /** Checks a parsed body. The fault carries the OpenAI error with `param` set. */

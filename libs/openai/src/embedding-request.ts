@@ -20,6 +20,8 @@ const embeddingBody = z.strictObject({
 });
 
 export type EmbeddingBody = z.infer<typeof embeddingBody>;
+/** Names of all fields that are known. */
+export const embeddingFieldNames: readonly string[] = Object.keys(embeddingBody.shape);
 
 /** Checks a parsed body. The fault carries the OpenAI error with `param` set. */
 export function parseEmbeddingBody(value: unknown): Outcome<EmbeddingBody, RequestFault> {

@@ -17,7 +17,7 @@ export * from './message-content.js';
 export * from './models.js';
 export * from './response-format.js';
 export { responseFormatOf } from './responses/format.js';
-export { chatOfResponse, parseResponseBody, type ResponseBody } from './responses/request.js';
+export { chatOfResponse, parseResponseBody, type ResponseBody, responseFieldNames } from './responses/request.js';
 export * from './score-request.js';
 export * from './tool-calls.js';
 export * from './tools.js';

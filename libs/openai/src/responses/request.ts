@@ -70,6 +70,8 @@ const responseBody = z.strictObject({
 });
 
 export type ResponseBody = z.infer<typeof responseBody>;
+/** Names of all fields that are known. */
+export const responseFieldNames: readonly string[] = Object.keys(responseBody.shape);
 
 /** What would need a memory or a server's own way with long inputs. */
 const stateful: readonly (readonly [param: keyof ResponseBody, asked: (value: unknown) => boolean, remedy: string])[] = [
