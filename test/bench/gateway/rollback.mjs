@@ -8,13 +8,12 @@ import { line } from './goals.mjs';
 import { encode } from './load/wire.mjs';
 import { Child, cores } from './process.mjs';
 import { chat } from './requests.mjs';
-import { GatewayProcess } from './serin/gateway-process.mjs';
+import { startGateways } from './serin/gateway-process.mjs';
 import { register, rollBack, startRollout, upstreamSpec } from './serin/rollouts.mjs';
 import { Stage } from './serin/stage.mjs';
 import { goalsTable, number, table } from './table.mjs';
 
 const goalMs = 50;
-const startedAtOnce = 2;
 const settleMs = 400;
 const leastCandidate = 50;
 const say = (text) => console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
@@ -30,15 +29,6 @@ const { values } = parseArgs({
 });
 const rounds = values.quick ? 3 : Number(values.rounds);
 const gateways = values.quick ? 3 : Number(values.gateways);
-
-async function startAll(stage, generation) {
-  const all = Array.from({ length: gateways }, (_, at) => new GatewayProcess(stage, { name: `gateway-${at}` }));
-  // Ten processes that compile themselves at once would take a small machine down for their probes.
-  for (let at = 0; at < all.length; at += startedAtOnce) {
-    await Promise.all(all.slice(at, at + startedAtOnce).map(async (one) => await (await one.start()).ready(generation)));
-  }
-  return all;
-}
 
 /** One rollout to all traffic and back; milliseconds from COMMIT to the last request that reached the candidate's upstream, 0 when none did. */
 async function oneRound(scene, all, model) {
@@ -64,7 +54,7 @@ try {
   const specs = { stable: upstreamSpec(port, 'mock-good'), candidate: upstreamSpec(port, 'mock-bad') };
   const model = await register(stage.database, 'chat', specs, 'stable');
   say(`starting ${gateways} gateways`);
-  const all = await startAll(stage, 1);
+  const all = await startGateways(stage, gateways, 1);
   const request = encode({
     path: '/v1/chat/completions',
     headers: { authorization: `Bearer ${stage.key}` },

@@ -48,12 +48,13 @@ function bodyAt(weight: number) {
 
 const atWeight = async (weight: number): Promise<number> => await publish(test, bodyAt(weight));
 
-/** Writes the row as nobody should, and tells the gateways. */
-async function forceTable(change: { generation?: number; incarnation?: string; body?: unknown }): Promise<void> {
+/** Writes the row as nobody should, in one statement, and tells the gateways. */
+async function forceTable({ generation, incarnation, body }: { generation?: number; incarnation?: string; body?: unknown }): Promise<void> {
   const { manager } = test.database;
-  for (const [column, value] of Object.entries(change)) {
-    await manager.query(`update routing_table set ${column} = $1`, [column === 'body' ? JSON.stringify(value) : value]);
-  }
+  await manager.query(
+    `update routing_table set generation = coalesce($1, generation), incarnation = coalesce($2, incarnation), body = coalesce($3, body)`,
+    [generation ?? null, incarnation ?? null, body === undefined ? null : JSON.stringify(body)],
+  );
   await manager.query("select pg_notify('serin_routing', '')");
 }
 

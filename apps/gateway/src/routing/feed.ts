@@ -4,8 +4,9 @@ import type { RoutingTable } from '#libs/rollout';
 import { ApiKeyStore, type Database, GatewayStore, keysChannel, Listener, RoutingStore, routingChannel } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import type { DatabaseLink } from '../database-link.js';
+import { SnapshotKeeper } from './keeper.js';
 import { keysOf } from './keys-of.js';
-import { type KnownKey, loadSnapshot, type Snapshot, saveSnapshot, supersedes } from './snapshot.js';
+import { type KnownKey, loadSnapshot, type Snapshot, supersedes } from './snapshot.js';
 import { checkTable } from './table-check.js';
 
 const usualPollMs = 1_000;
@@ -50,6 +51,7 @@ export class RoutingFeed {
   private readonly listener: Listener;
   private readonly pulse: Pulse;
   private readonly quiet: QuietLog;
+  private readonly keeper: SnapshotKeeper;
   private table: RoutingTable | null = null;
   private refusedTable: RoutingTable | null = null;
   private refusal: string | null = null;
@@ -59,13 +61,13 @@ export class RoutingFeed {
   private keyHints = 1;
   private keyHintsRead = 0;
   private heardAtMs = Number.NEGATIVE_INFINITY;
-  private kept = '';
   /** Joined here, so that a request pays one property read. */
   current: Snapshot | null = null;
 
   constructor(private readonly options: FeedOptions) {
-    const { clock, log, link, pollEveryMs = usualPollMs } = options;
+    const { clock, log, link, file, pollEveryMs = usualPollMs } = options;
     this.quiet = new QuietLog(log, clock);
+    this.keeper = new SnapshotKeeper(file, this.quiet);
     this.pulse = new Pulse({
       clock,
       everyMs: pollEveryMs,
@@ -162,7 +164,7 @@ export class RoutingFeed {
     if (look.keys || swapped || grown || !this.current?.heard) {
       this.join(true);
       if (swapped && this.table) this.options.onTable(this.table);
-      await this.keep();
+      if (this.current) this.keeper.keep(this.current);
     }
   }
 
@@ -226,22 +228,9 @@ export class RoutingFeed {
     if (this.current) this.options.onKnowledge(this.current);
   }
 
-  /** A full disk must not stop serving: the snapshot is only for the next start. */
-  private async keep(): Promise<void> {
-    if (!this.current) return;
-    const { table, keys, gateways } = this.current;
-    const text = JSON.stringify({ table, keys, gateways });
-    if (text === this.kept) return;
-    try {
-      await saveSnapshot(this.options.file, this.current);
-      this.kept = text;
-    } catch (error) {
-      this.quiet.warn('the routing snapshot could not be written; a restart without Postgres would have none', error);
-    }
-  }
-
   async close(): Promise<void> {
     await this.listener.close();
     await this.pulse.stop();
+    await this.keeper.close();
   }
 }

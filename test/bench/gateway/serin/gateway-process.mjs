@@ -10,6 +10,7 @@ const script = fileURLToPath(new URL('../../../../dist/apps/gateway/src/main.js'
 /** Ends it in order when the bench that started it is gone, however that went. */
 export const orphanWatch = ['--import', new URL('../../../../dist/apps/standalone/src/orphan-watch.js', import.meta.url).href];
 const readyLimitMs = 90_000;
+const startedAtOnce = 2;
 
 export class GatewayProcess {
   /** `profile`: writes a CPU profile into `<stage>/<name>` when it ends. */
@@ -80,4 +81,14 @@ export class GatewayProcess {
     const file = (await readdir(this.dataDir)).find((name) => name.endsWith('.cpuprofile'));
     return file === undefined ? null : JSON.parse(await readFile(join(this.dataDir, file), 'utf8'));
   }
+}
+
+/** Many of them, all serving this generation. */
+export async function startGateways(stage, count, generation) {
+  const all = Array.from({ length: count }, (_, at) => new GatewayProcess(stage, { name: `gateway-${at}` }));
+  // Ten processes that compile themselves at once would take a small machine down for their probes.
+  for (let at = 0; at < all.length; at += startedAtOnce) {
+    await Promise.all(all.slice(at, at + startedAtOnce).map(async (one) => await (await one.start()).ready(generation)));
+  }
+  return all;
 }
