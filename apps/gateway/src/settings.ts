@@ -12,6 +12,7 @@ export const mostProcesses = 64;
 
 /** How requests are served, wherever the gateway runs. */
 export const servingEnv = {
+  DIRECT_DATABASE_URL: z.string().min(1).optional(),
   SERIN_KEY_REQUESTS_PER_MINUTE: limit,
   SERIN_KEY_TOKENS_PER_MINUTE: limit,
   SERIN_KEY_CONCURRENT_REQUESTS: limit,
@@ -24,7 +25,6 @@ const serving = z.object(servingEnv);
 
 const schema = z.object({
   DATABASE_URL: z.string().min(1),
-  DIRECT_DATABASE_URL: z.string().min(1).optional(),
   SERIN_HOST: z.string().min(1).default('127.0.0.1'),
   SERIN_GATEWAY_PORT: port.default(8080),
   SERIN_GATEWAY_PROCESSES: z
@@ -59,9 +59,10 @@ export function gatewayLog({ SERIN_LOG_LEVEL }: GatewaySettings): Log {
   return createLog('gateway', SERIN_LOG_LEVEL);
 }
 
-export function servingOptions(env: z.infer<typeof serving>): Pick<GatewayOptions, 'keyLimits' | 'requestLog'> {
+export function servingOptions(env: z.infer<typeof serving>): Pick<GatewayOptions, 'directDatabaseUrl' | 'keyLimits' | 'requestLog'> {
   const share = env.SERIN_REQUEST_LOG;
   return {
+    ...(env.DIRECT_DATABASE_URL === undefined ? {} : { directDatabaseUrl: env.DIRECT_DATABASE_URL }),
     keyLimits: {
       requestsPerMinute: env.SERIN_KEY_REQUESTS_PER_MINUTE ?? null,
       tokensPerMinute: env.SERIN_KEY_TOKENS_PER_MINUTE ?? null,
@@ -77,7 +78,6 @@ export function servingOptions(env: z.infer<typeof serving>): Pick<GatewayOption
 export function gatewayOptions(env: GatewaySettings): GatewayOptions {
   return {
     databaseUrl: env.DATABASE_URL,
-    ...(env.DIRECT_DATABASE_URL === undefined ? {} : { directDatabaseUrl: env.DIRECT_DATABASE_URL }),
     ...servingOptions(env),
     host: env.SERIN_HOST,
     port: env.SERIN_GATEWAY_PORT,

@@ -1,13 +1,13 @@
 // What can be set from outside when Serin runs as one process, with the defaults that `npm start` uses.
 import { delimiter, resolve } from 'node:path';
 import { z } from 'zod';
-import { type GatewayOptions, servingEnv, servingOptions } from '#apps/gateway';
+import { servingEnv, servingOptions } from '#apps/gateway';
 import { isNetwork } from '#libs/alerts';
 import { readEnv } from '#libs/config';
 
 const port = (otherwise: number) => z.coerce.number().int().min(0).max(65_535).default(otherwise);
 
-const schema = z.object({
+const environment = z.object({
   DATABASE_URL: z.string().min(1).optional(),
   SERIN_DATA_DIR: z.string().min(1).default('./data'),
   SERIN_HOST: z.string().min(1).default('127.0.0.1'),
@@ -34,13 +34,18 @@ const schema = z.object({
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
+const schema = environment.refine((env) => env.DIRECT_DATABASE_URL === undefined || env.DATABASE_URL !== undefined, {
+  path: ['DIRECT_DATABASE_URL'],
+  message: 'leads to the Postgres of DATABASE_URL, which is not set: leave it out for the embedded one',
+});
+
 export interface Settings {
   readonly databaseUrl: string | null;
   readonly dataDir: string;
   readonly host: string;
   readonly gatewayPort: number;
-  /** Limits of keys, request log. */
-  readonly serving: Pick<GatewayOptions, 'keyLimits' | 'requestLog'>;
+  /** Address for LISTEN, limits of keys, request log. */
+  readonly serving: ReturnType<typeof servingOptions>;
   readonly controllerPort: number;
   readonly evaluatorPort: number;
   /** Null = `models/` inside the data directory. */
