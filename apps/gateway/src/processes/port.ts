@@ -1,7 +1,7 @@
 // A port that several processes may share must be theirs: whoever shares it gets a part of the connections, also by mistake.
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { fail, type Outcome, ok } from '#libs/base';
+import { type Fault, fail, type Outcome, ok } from '#libs/base';
 
 /**
  * Looks whether nobody listens at the port yet; a server that shares it counts as somebody. `port` 0: finds a free one. The port is let go of
@@ -14,10 +14,10 @@ export async function findPort(host: string, port: number): Promise<Outcome<numb
   await close(alone.value.server);
   // Tried where nobody connects: on the port itself a client could meet a server that only tries.
   const first = await listen('127.0.0.1', 0, true);
-  if (!first.ok) return notShared(first.fault.message);
+  if (!first.ok) return notShared(first.fault);
   const second = await listen('127.0.0.1', first.value.port, true);
   await close(first.value.server);
-  if (!second.ok) return notShared(second.fault.message);
+  if (!second.ok) return notShared(second.fault);
   await close(second.value.server);
   return ok(found);
 }
@@ -46,10 +46,11 @@ async function close(server: Server): Promise<void> {
   await once(server, 'close');
 }
 
-function notShared(why: string): Outcome<never> {
+function notShared({ code, message }: Fault): Outcome<never> {
+  const why = code === 'port.busy' ? 'the second that tries is refused' : message.replace(/\.$/, '');
   return fail({
     code: 'port.not-shared',
-    message: `Several processes cannot share a port here (${why})`,
+    message: `Several processes cannot share a port here: ${why}.`,
     remedy:
       'That needs Linux, FreeBSD or another system with SO_REUSEPORT that balances, and Node 22.12 or newer. Set SERIN_GATEWAY_PROCESSES to 1.',
   });
