@@ -5,7 +5,7 @@ import { encode } from './load/wire.mjs';
 import { titles, variants } from './participants.mjs';
 import { chat } from './requests.mjs';
 
-const firstWarmFactor = 4;
+const firstWarmFactor = 10;
 const everybody = ['direct', 'node-http', 'undici', 'nest', 'portkey', 'serin'];
 
 /** `rows`: the goals that need it. `ask`: what the request differs in. */
