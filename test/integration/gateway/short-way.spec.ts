@@ -127,6 +127,14 @@ describe('a whole answer', () => {
     expect(engine.last.request.body.value('temperature')).toBe(0.5);
   });
 
+  it('tells the engine whose turn it is, how urgent, and until when', async () => {
+    engine.serve = (one) => one.answer('{}');
+    await post(at, path, chat, { 'x-serin-timeout-ms': '1500' });
+    const { ticket } = engine.last.request;
+    expect(ticket).toMatchObject({ priority: 'live', tenant: expect.stringMatching(/./) });
+    expect(ticket?.deadlineMs).toBeLessThanOrEqual(1_500);
+  });
+
   it('goes the long way when the client wants uncertainty', async () => {
     const answer = await post<{ serin: { version: string } }>(at, path, chat, { 'x-serin-uncertainty': '1' });
     expect(answer.body.serin.version).toBe('v1');

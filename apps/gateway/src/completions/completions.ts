@@ -201,18 +201,18 @@ export class Completions {
     const startedAtMs = clock.monotonicMs();
     const totalMs = Math.max(1, Math.ceil(dueAtMs - startedAtMs));
     const bounds = { client, deadlines, clock, startedAtMs };
+    const ticket = { tenant, priority: wishes.priority, deadlineMs: totalMs };
     const short = shortWay({ id: requestId, endpoint, engine, spec, body, asked, wishes });
     if (short) {
       underway.answer = null;
       // An answer that comes whole has its first token with its last.
       const firstTokenMs = asked.stream ? limits.firstTokenMs : totalMs;
-      const request = { ...short.request, deadlineMs: totalMs };
+      const request = { ...short.request, deadlineMs: totalMs, ticket };
       return await relayAttempt({ ...bounds, limits: { totalMs, firstTokenMs }, relay: short.relay, request });
     }
     const answer = this.answerOf(admitted, underway);
     underway.answer = answer;
     answer.start({ version: version.label, fingerprint: fingerprintOf(version) });
-    const ticket = { tenant, priority: wishes.priority, deadlineMs: totalMs };
     return await attempt({
       ...bounds,
       limits: { totalMs, firstTokenMs: limits.firstTokenMs },
