@@ -10,6 +10,7 @@ export * from './gguf/facts.js';
 export * from './gguf/header.js';
 export * from './gguf/lora.js';
 export * from './http/http-engine.js';
+export { slotMs, WheelEntry, wheelOf } from './http/relay/timer-wheel.js';
 export * from './model-files.js';
 export * from './native/grammar/gbnf-of.js';
 export * from './native/native-engine.js';

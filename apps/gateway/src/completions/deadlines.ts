@@ -1,5 +1,6 @@
-// First-token, between-token and total deadlines of all running requests, watched by one timer instead of one per token.
+// First-token, between-token and total deadlines of all running requests, on the one timer of the process: a token moves a number, not a timer.
 import type { Clock } from '#libs/base';
+import { WheelEntry, wheelOf } from '#libs/engine';
 
 /** Milliseconds. */
 export interface DeadlineSettings {
@@ -10,8 +11,6 @@ export interface DeadlineSettings {
 }
 
 export const defaultDeadlines: DeadlineSettings = { firstTokenMs: 120_000, betweenTokensMs: 60_000, totalMs: 900_000 };
-
-const everyMs = 100;
 
 /** What a request may take at most, where it is not the gateway's own limit. Milliseconds. */
 export interface Limits {
@@ -32,16 +31,18 @@ export interface Watched {
   done(): void;
 }
 
-class Entry implements Watched {
+class Entry extends WheelEntry implements Watched {
   private passed: Expiry | null = null;
   private begun = false;
+  private over = false;
 
   constructor(
     private readonly deadlines: Deadlines,
     private readonly totalDueMs: number,
-    private dueMs: number,
     private readonly expire: () => void,
-  ) {}
+  ) {
+    super();
+  }
 
   get expired(): Expiry | null {
     // Engines watch the total too, and may be quicker.
@@ -49,34 +50,41 @@ class Entry implements Watched {
   }
 
   token(): void {
-    this.begun = true;
-    this.dueMs = this.deadlines.nextTokenDueMs();
+    const nowMs = this.deadlines.nowMs();
+    this.wait(nowMs, nowMs + this.deadlines.betweenTokensMs);
   }
 
   pause(): void {
-    this.begun = true;
-    this.dueMs = Number.POSITIVE_INFINITY;
+    this.wait(this.deadlines.nowMs(), this.totalDueMs);
   }
 
   done(): void {
-    this.deadlines.forget(this);
+    this.over = true;
+    this.deadlines.wheel.clear(this);
   }
 
-  check(nowMs: number): void {
-    if (this.passed !== null || (nowMs < this.dueMs && nowMs < this.totalDueMs)) return;
+  override due(nowMs: number): void {
+    this.over = true;
     this.passed = nowMs >= this.totalDueMs ? 'timeoutTotal' : this.begun ? 'timeoutBetweenTokens' : 'timeoutFirstToken';
     this.expire();
+  }
+
+  private wait(nowMs: number, dueMs: number): void {
+    this.begun = true;
+    if (!this.over) this.deadlines.wheel.set(this, Math.min(dueMs, this.totalDueMs), nowMs);
   }
 }
 
 export class Deadlines {
-  private readonly entries = new Set<Entry>();
-  private timer: NodeJS.Timeout | null = null;
+  /** With those of relays, one for the process. */
+  readonly wheel: ReturnType<typeof wheelOf>;
 
   constructor(
     private readonly clock: Clock,
     private readonly settings: DeadlineSettings = defaultDeadlines,
-  ) {}
+  ) {
+    this.wheel = wheelOf(clock);
+  }
 
   /** `live`: users wait. Others wait behind them, as long as their whole deadline allows. */
   limits(askedMs: number | null, live: boolean): Limits {
@@ -84,12 +92,11 @@ export class Deadlines {
     return { totalMs, firstTokenMs: live ? Math.min(this.settings.firstTokenMs, totalMs) : totalMs };
   }
 
-  /** `expire` is called at most once, up to 100 ms late. */
+  /** `expire` is called at most once, up to 100 ms late, and never after `done`. It must not throw. */
   watch({ totalMs, firstTokenMs }: Limits, expire: () => void): Watched {
-    const now = this.clock.monotonicMs();
-    const entry = new Entry(this, now + totalMs, now + firstTokenMs, expire);
-    this.entries.add(entry);
-    this.timer ??= setInterval(() => this.check(), everyMs);
+    const nowMs = this.clock.monotonicMs();
+    const entry = new Entry(this, nowMs + totalMs, expire);
+    this.wheel.set(entry, nowMs + Math.min(firstTokenMs, totalMs), nowMs);
     return entry;
   }
 
@@ -97,19 +104,7 @@ export class Deadlines {
     return this.clock.monotonicMs();
   }
 
-  nextTokenDueMs(): number {
-    return this.clock.monotonicMs() + this.settings.betweenTokensMs;
-  }
-
-  forget(entry: Entry): void {
-    this.entries.delete(entry);
-    if (this.entries.size > 0 || !this.timer) return;
-    clearInterval(this.timer);
-    this.timer = null;
-  }
-
-  private check(): void {
-    const now = this.clock.monotonicMs();
-    for (const entry of this.entries) entry.check(now);
+  get betweenTokensMs(): number {
+    return this.settings.betweenTokensMs;
   }
 }

@@ -1,41 +1,7 @@
 // One timer for all deadlines: each is met within a slot, none is met early, and an empty wheel stands still.
 import { describe, expect, it } from 'vitest';
-import type { Clock } from '#libs/base';
+import { HandClock } from '../../../../../test/support/hand-clock.js';
 import { slotMs, TimerWheel, WheelEntry, wheelOf } from './timer-wheel.js';
-
-/** Time that stands until it is told to pass. */
-class HandClock implements Clock {
-  time = 0;
-  sleeps = 0;
-  private wake: (() => void) | null = null;
-
-  now(): number {
-    return this.time;
-  }
-
-  monotonicMs(): number {
-    return this.time;
-  }
-
-  async sleep(): Promise<void> {
-    this.sleeps += 1;
-    await new Promise<void>((done) => {
-      this.wake = done;
-    });
-  }
-
-  get isAsleep(): boolean {
-    return this.wake !== null;
-  }
-
-  async pass(ms: number): Promise<void> {
-    this.time += ms;
-    const { wake } = this;
-    this.wake = null;
-    wake?.();
-    await new Promise((done) => setImmediate(done));
-  }
-}
 
 class Entry extends WheelEntry {
   readonly rang: number[] = [];
