@@ -77,6 +77,8 @@ export class HttpEngine implements InferenceEngine {
   private readers: readonly MetricsReader[] = [];
   private relays: Relays | null = null;
   private embeds: boolean | null = null;
+  /** Asked for by every request; made anew when what it says has changed. */
+  private told: EngineCapabilities | null = null;
   private state: EngineState = 'idle';
   private reason: string | null = null;
   private inputTokens = 0;
@@ -115,6 +117,7 @@ export class HttpEngine implements InferenceEngine {
     const { facts, troubles } = surveyed.value;
     const { dialect, maxParallel, contextSize } = facts;
     this.facts = facts;
+    this.told = null;
     const readers = opened.map(
       ({ connection }) => new MetricsReader({ connection, clock, dialect, maxParallel, model: this.options.model }),
     );
@@ -133,6 +136,11 @@ export class HttpEngine implements InferenceEngine {
   }
 
   capabilities(): EngineCapabilities {
+    this.told ??= this.capable();
+    return this.told;
+  }
+
+  private capable(): EngineCapabilities {
     const { facts } = this;
     const top = facts?.chat?.topLogprobs ?? facts?.completions?.topLogprobs ?? null;
     return {
@@ -267,14 +275,14 @@ export class HttpEngine implements InferenceEngine {
       const result = resultOf(made.ok ? null : made.fault);
       if (made.ok) {
         lease.done('ok');
-        this.embeds = true;
+        this.learnEmbeds(true);
         return made.value;
       }
       const again: Lease | null = isWorthRetrying(made.fault) && (result === 'failed' || result === 'refused') ? lease.retry(result) : null;
       const { code, field, retryable } = made.fault;
       // Before it ever worked, a refusal that will not pass is that of the endpoint, and no failure of the server.
       const lacks = this.embeds === null && !retryable && code === 'engine.upstream-error' && field === 'spec.engine.model';
-      if (lacks) this.embeds = false;
+      if (lacks) this.learnEmbeds(false);
       lease.done(lacks ? 'ok' : result);
       if (again === null) throw new EngineError(made.fault);
       lease = again;
@@ -344,6 +352,11 @@ export class HttpEngine implements InferenceEngine {
   private follow(): void {
     const out = this.fleet?.trouble ?? null;
     this.enter(out === null ? 'ready' : 'failed', out);
+  }
+
+  private learnEmbeds(embeds: boolean): void {
+    this.embeds = embeds;
+    this.told = null;
   }
 
   private failed(fault: EngineFault): EngineError {
