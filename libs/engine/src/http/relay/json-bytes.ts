@@ -134,6 +134,18 @@ function arrayEnd(bytes: Uint8Array, from: number, depth: number): number {
   }
 }
 
+/** Behind a list of whole numbers without signs and blanks, as the bytes of a token are written; `notJson` for any other. `from`: behind its bracket. */
+export function wholeNumbersEnd(bytes: Uint8Array, from: number): number {
+  for (let at = from; ; at += 1) {
+    let byte = bytes[at] as number;
+    if (!(byte >= 0x30 && byte <= 0x39)) return notJson;
+    at += 1;
+    if (byte !== 0x30) for (byte = bytes[at] as number; byte >= 0x30 && byte <= 0x39; byte = bytes[at] as number) at += 1;
+    if (bytes[at] === closeBracket) return at + 1;
+    if (bytes[at] !== comma) return notJson;
+  }
+}
+
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
 
 function digitsEnd(bytes: Uint8Array, at: number): number {
