@@ -1,6 +1,7 @@
 // What a gateway says about itself to supervisors. A class of its own so that Nest can inject it.
 import type { DeviceReading, HostMemory } from '#libs/engine';
 import type { EngineReport } from '#libs/storage';
+import type { CacheFigures } from './cache/answer-cache.js';
 import type { EngineFigures } from './engines/pool.js';
 import type { RequestFigures } from './observe/request-book.js';
 import type { RequestLogFigures } from './request-log/request-log.js';
@@ -29,6 +30,8 @@ export interface StateOfGateway {
     readonly requests: RequestFigures;
     /** Requests mirrored to candidates. */
     readonly shadow: ShadowFigures;
+    /** The response cache; null when it is off. */
+    readonly cache: CacheFigures | null;
     readonly engines: Readonly<Record<string, EngineReport>>;
     /** Queue, occupancy, cache and speed of each engine, by version id. */
     readonly figures: Readonly<Record<string, EngineFigures>>;

@@ -19,6 +19,9 @@ export const servingEnv = {
   SERIN_REQUEST_LOG: z.coerce.number().min(0).max(1).optional(),
   SERIN_REQUEST_LOG_BODIES: z.enum(['true', 'false']).default('false'),
   SERIN_REQUEST_LOG_MB: z.coerce.number().int().min(128).max(1_048_576).default(256),
+  /** Of the response cache; 0: off. */
+  SERIN_CACHE_MB: z.coerce.number().min(0).max(65_536).default(0),
+  SERIN_CACHE_TTL_S: z.coerce.number().int().min(1).max(604_800).default(3_600),
 } as const;
 
 const serving = z.object(servingEnv);
@@ -59,7 +62,10 @@ export function gatewayLog({ SERIN_LOG_LEVEL }: GatewaySettings): Log {
   return createLog('gateway', SERIN_LOG_LEVEL);
 }
 
-export function servingOptions(env: z.infer<typeof serving>): Pick<GatewayOptions, 'directDatabaseUrl' | 'keyLimits' | 'requestLog'> {
+export function servingOptions(
+  env: z.infer<typeof serving>,
+): Pick<GatewayOptions, 'directDatabaseUrl' | 'keyLimits' | 'requestLog' | 'cache'> {
+  const { SERIN_CACHE_MB: cacheMb, SERIN_CACHE_TTL_S: ttlS } = env;
   const share = env.SERIN_REQUEST_LOG;
   return {
     ...(env.DIRECT_DATABASE_URL === undefined ? {} : { directDatabaseUrl: env.DIRECT_DATABASE_URL }),
@@ -71,6 +77,7 @@ export function servingOptions(env: z.infer<typeof serving>): Pick<GatewayOption
     ...(share === undefined
       ? {}
       : { requestLog: { share, bodies: env.SERIN_REQUEST_LOG_BODIES === 'true', mostBytes: env.SERIN_REQUEST_LOG_MB * 1_048_576 } }),
+    ...(cacheMb === 0 ? {} : { cache: { bytes: cacheMb * 1_048_576, ttlMs: ttlS * 1_000 } }),
   };
 }
 

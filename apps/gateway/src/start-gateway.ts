@@ -11,6 +11,8 @@ import { type KeyLimits, unlimited } from '#libs/contract';
 import { DeviceWatch, freeGpuBytes, readHostMemory } from '#libs/engine';
 import type { Log } from '#libs/telemetry';
 import { listenAdmin } from './admin-server.js';
+import { AnswerCache } from './cache/answer-cache.js';
+import type { CacheSettings } from './cache/response-cache.js';
 import { keyIdOf } from './completions/authorise.js';
 import { Completions } from './completions/completions.js';
 import { type DeadlineSettings, Deadlines } from './completions/deadlines.js';
@@ -62,6 +64,8 @@ export interface GatewayOptions {
   readonly server?: Partial<ServerLimits>;
   /** Of keys without limits of their own; default none. */
   readonly keyLimits?: KeyLimits;
+  /** Of the response cache; absent: off. */
+  readonly cache?: CacheSettings;
   /** Told of each mirrored request when it has ended. */
   readonly onMirrored?: (report: MirrorReport) => void;
   /** Default: none. */
@@ -130,6 +134,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const { onMirrored } = options;
   const shadow = new Shadow({ feed, pool, deadlines, clock, log, ...(onMirrored ? { onMirrored } : {}) });
   const patience = new Patience({ ...usualPatience, ...options.patience });
+  const cache = new AnswerCache(options.cache ?? null, { pool, clock });
   const book = new RequestBook();
   const requestLog = options.requestLog
     ? new RequestLog({ settings: options.requestLog, file: requestLogFile(options.dataDir), clock, rng, log })
@@ -144,6 +149,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     patience,
     limits,
     shadow,
+    cache,
     keepAnswerBytes,
     clock,
     rng,
@@ -172,6 +178,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         requestLog: requestLog?.figures() ?? null,
         requests: book.read(),
         shadow: shadow.figures(),
+        cache: cache.figures(),
         engines: pool.report(),
         figures: pool.figures(),
         machine: { memory: await readHostMemory(), gpus: devices.current(), gpuReason: devices.reason },

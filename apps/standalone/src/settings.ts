@@ -44,7 +44,7 @@ export interface Settings {
   readonly dataDir: string;
   readonly host: string;
   readonly gatewayPort: number;
-  /** Address for LISTEN, limits of keys, request log. */
+  /** Address for LISTEN, limits of keys, request log, response cache. */
   readonly serving: ReturnType<typeof servingOptions>;
   readonly controllerPort: number;
   readonly evaluatorPort: number;

@@ -4,6 +4,8 @@ import type { Observation } from '#libs/analysis';
 import type { Clock, Rng } from '#libs/base';
 import { openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
+import type { AnswerCache, Lookup } from '../cache/answer-cache.js';
+import type { StoredAnswer } from '../cache/response-cache.js';
 import type { EnginePool, Served } from '../engines/pool.js';
 import type { Door } from '../limits/door.js';
 import type { Entry, Limits as KeyLimits } from '../limits/limits.js';
@@ -16,7 +18,7 @@ import { relayAttempt } from '../relay/relay-attempt.js';
 import { shortWay } from '../relay/short-way.js';
 import { answeredOf } from '../request-log/answered.js';
 import type { RoutingFeed } from '../routing/feed.js';
-import { FirstAnswers } from '../routing/first-answers.js';
+import { FirstAnswers, noArm } from '../routing/first-answers.js';
 import type { Shadow } from '../shadow/shadow.js';
 import { type Admitted, admit } from './admit.js';
 import { type Answer, type AnswerWishes, StreamedAnswer, WholeAnswer } from './answer.js';
@@ -39,6 +41,7 @@ export interface CompletionParts {
   readonly shadow: Shadow;
   /** How much of an answer's beginning the request log wants; null: there is none. */
   readonly keepAnswerBytes: number | null;
+  readonly cache: AnswerCache;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
@@ -87,7 +90,7 @@ export class Completions {
   /** Resolves when the answer has left or the client has. */
   async handle(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Ending> {
     const { feed, pool, rng, clock, patience, limits, keepAnswerBytes } = this.parts;
-    const client = new Client(request, response, { requestId, version: null, rollout: null }, patience, keepAnswerBytes ?? 0);
+    const client = new Client(request, response, { requestId, version: null, rollout: null, cache: null }, patience, keepAnswerBytes ?? 0);
     const door: Door = { limits, response, usualOutputTokens: endpoint.usualMaxTokens };
     const admission = await admit(request, endpoint, { snapshot: feed.current, pool, rng, clock, door });
     if (!admission.ok) {
@@ -125,10 +128,16 @@ export class Completions {
       served: null,
     };
     client.names.rollout = assignment.rolloutId;
+    const lookup = this.parts.cache.look(endpoint, admitted);
+    client.names.cache = lookup?.status ?? null;
+    if (lookup?.status === 'hit') return this.replay(lookup.answer, admitted, client);
 
+    if (lookup?.status === 'miss') client.tap = lookup.recording;
     const first = await this.tryVersion(assignment.versionId, admitted, underway);
+    client.tap = null;
+    if (lookup?.status === 'miss' && first.outcome === 'ok') lookup.keep();
     this.judge(admitted, first);
-    this.observe(admitted, first, underway);
+    this.observe(admitted, first, underway, lookup);
     const elsewhere = this.secondChoice(admitted, first, underway);
     const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
     settle(admitted.entry, last, clock.monotonicMs());
@@ -141,6 +150,19 @@ export class Completions {
     const ending: Ending = { version: underway.served?.version ?? null, state: last.state };
     if (this.parts.keepAnswerBytes === null) return ending;
     return { ...ending, answered: answeredOf({ admitted, last, tries: last === first ? 1 : 2, answer: client.answer }) };
+  }
+
+  /** Nothing is spent, observed or mirrored: no version did anything. */
+  private replay({ kind, body }: StoredAnswer, admitted: Admitted, client: Client): Ending {
+    const version = this.parts.pool.find(admitted.assignment.versionId)?.version ?? null;
+    client.names.version = version?.label ?? null;
+    client.begin(kind, body.length);
+    client.write(body);
+    client.end();
+    const ending: Ending = { version, state: client.left === 'gone' ? 'clientGone' : 'ok' };
+    if (this.parts.keepAnswerBytes === null) return ending;
+    const last = { ...nothingMeasured, fault: null, usage: null };
+    return { ...ending, answered: answeredOf({ admitted, last, tries: 0, answer: client.answer }) };
   }
 
   private judge({ assignment }: Admitted, { outcome }: Attempt): void {
@@ -253,11 +275,17 @@ export class Completions {
   }
 
   /** Analysed as assigned: what a second try did stays out, or a failing candidate would be credited with stable's answers. */
-  private observe({ asked, wishes, ...rest }: Admitted, first: Attempt, { assignedAt, startedAtMs }: Underway): void {
+  private observe(
+    { asked, wishes, ...rest }: Admitted,
+    first: Attempt,
+    { assignedAt, startedAtMs }: Underway,
+    lookup: Lookup | null,
+  ): void {
     const { assignment, unit, promptClass, pinned } = rest;
     // Who waits behind users on purpose says nothing about what users get.
     if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return;
-    const { rolloutId, epoch, arm } = this.firstAnswers.compared(rest);
+    const known = lookup?.status === 'miss' && lookup.known;
+    const { rolloutId, epoch, arm } = known ? noArm : this.firstAnswers.compared(rest);
     const observation: Observation = {
       model: asked.model,
       versionId: assignment.versionId,

@@ -24,6 +24,8 @@ export interface Wishes {
   readonly timeoutMs: number | null;
   /** `x-serin-uncertainty`. */
   readonly uncertainty: boolean;
+  /** `x-serin-cache: use`. */
+  readonly cache: boolean;
 }
 
 function header(request: IncomingMessage, name: string): string | null {
@@ -56,5 +58,7 @@ export function readWishes(request: IncomingMessage, key: KnownKey, usual: Prior
   }
   const uncertainty = header(request, 'x-serin-uncertainty') ?? '0';
   if (uncertainty !== '0' && uncertainty !== '1') return bad('x-serin-uncertainty', 'must be 1 or 0');
-  return good({ unit, promptClass, pin, priority, timeoutMs, uncertainty: uncertainty === '1' });
+  const cache = header(request, 'x-serin-cache');
+  if (cache !== null && cache !== 'use') return bad('x-serin-cache', 'must be use, or not be there');
+  return good({ unit, promptClass, pin, priority, timeoutMs, uncertainty: uncertainty === '1', cache: cache !== null });
 }

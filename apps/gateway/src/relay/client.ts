@@ -12,6 +12,14 @@ export interface AnswerNames {
   /** Label of the version that answers. */
   version: string | null;
   rollout: string | null;
+  /** `hit`, `miss` or `bypass`; null: the client did not ask. */
+  cache: string | null;
+}
+
+/** Gets what the client gets. */
+export interface AnswerTap {
+  begin(kind: 'whole' | 'stream'): void;
+  take(bytes: Buffer): void;
 }
 
 export type Leaving = 'gone' | 'stopped';
@@ -21,6 +29,8 @@ const done = Buffer.from('[DONE]\n\n');
 export class Client {
   /** Why nobody waits for an answer any more: the client left, or the gateway stops and gives no more time. */
   left: Leaving | null = null;
+  /** Told of an answer of status 200 as it is written; null: nobody is. */
+  tap: AnswerTap | null = null;
   private onLeave: (() => void) | null = null;
   private onDrain: (() => void) | null = null;
   private kind: 'whole' | 'stream' = 'whole';
@@ -71,12 +81,14 @@ export class Client {
     response.setHeader('x-content-type-options', 'nosniff');
     if (names.version !== null) response.setHeader('x-serin-version', names.version);
     if (names.rollout !== null) response.setHeader('x-serin-rollout', names.rollout);
+    if (names.cache !== null) response.setHeader('x-serin-cache', names.cache);
   }
 
   /** What follows is an answer of status 200. Nothing is sent before its first bytes. `length` null: unknown, or a stream. */
   begin(kind: 'whole' | 'stream', length: number | null): void {
     this.kind = kind;
     this.length = length;
+    this.tap?.begin(kind);
   }
 
   /** False: the client has not read what it was sent. `whenDrained` tells when it has. */
@@ -84,6 +96,7 @@ export class Client {
     const { response } = this;
     if (bytes.length === 0 || response.destroyed) return true;
     if (this.keepBytes > 0) this.keep(bytes);
+    this.tap?.take(bytes);
     const head = response.headersSent ? '' : this.openHead();
     const { socket } = this;
     let open: boolean;
@@ -171,7 +184,7 @@ export class Client {
   }
 }
 
-function headOf(kind: 'whole' | 'stream', length: number | null, { requestId, version, rollout }: AnswerNames): string[] {
+function headOf(kind: 'whole' | 'stream', length: number | null, { requestId, version, rollout, cache }: AnswerNames): string[] {
   const head = ['x-request-id', requestId, 'x-content-type-options', 'nosniff'];
   if (kind === 'stream')
     head.push('content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no');
@@ -179,6 +192,7 @@ function headOf(kind: 'whole' | 'stream', length: number | null, { requestId, ve
   if (length !== null && kind === 'whole') head.push('content-length', String(length));
   if (version !== null) head.push('x-serin-version', version);
   if (rollout !== null) head.push('x-serin-rollout', rollout);
+  if (cache !== null) head.push('x-serin-cache', cache);
   return head;
 }
 

@@ -5,8 +5,8 @@ import type { Answered } from './told.js';
 
 export interface Over {
   readonly admitted: Admitted;
-  /** The last try. */
-  readonly last: Attempt;
+  /** The last try; of an answer that was kept from an earlier request, nothing. */
+  readonly last: Pick<Attempt, 'fault' | 'usage' | 'tokens' | 'ttftMs' | 'finishReason'>;
   readonly tries: number;
   /** The beginning of the answer, if it was kept. */
   readonly answer: Buffer | null;

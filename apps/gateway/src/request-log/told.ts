@@ -12,7 +12,7 @@ export interface Answered {
   readonly priority: string;
   readonly promptClass: string;
   readonly stream: boolean;
-  /** Versions asked: 2 when the first one failed before its first byte. */
+  /** Versions asked: 0 for an answer that was kept, 2 when the first one failed before its first byte. */
   readonly tries: number;
   /** Of the engine's fault, if it failed. */
   readonly code: string | null;

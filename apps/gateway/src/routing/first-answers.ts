@@ -10,7 +10,8 @@ const mostRollouts = 64;
 /** As which part of a comparison an answer is observed. */
 export type Compared = Pick<Assignment, 'rolloutId' | 'epoch' | 'arm'>;
 
-const noArm: Compared = { rolloutId: null, epoch: null, arm: null };
+/** Not compared. */
+export const noArm: Compared = { rolloutId: null, epoch: null, arm: null };
 
 export interface Answered {
   readonly route: Route;

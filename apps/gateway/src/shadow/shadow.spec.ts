@@ -85,7 +85,7 @@ const figures: Attempt = {
   turnAtMs: 0,
   overAtMs: 0,
 };
-const wishes: Wishes = { unit: null, promptClass: null, pin: null, priority: 'live', timeoutMs: null, uncertainty: false };
+const wishes: Wishes = { unit: null, promptClass: null, pin: null, priority: 'live', timeoutMs: null, uncertainty: false, cache: false };
 
 function answered(more: Partial<Answered['admitted']> = {}, attempt: Partial<Attempt> = {}): Answered {
   const json = { model: 'support', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 16 };
