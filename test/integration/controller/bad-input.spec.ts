@@ -123,6 +123,8 @@ describe('the admin API refuses', () => {
       '/plan/checks/entropy/down',
     ],
     ['half a response', 'POST', rollouts, plan({ guards: { minResponses: 1.5 } }), 400, 'request.invalid', '/plan/guards/minResponses'],
+    ['a mirror without a share', 'POST', rollouts, plan({ shadow: {} }), 400, 'request.invalid', '/plan/shadow/share'],
+    ['a mirror of more than all', 'POST', rollouts, plan({ shadow: { share: 1.5 } }), 400, 'request.invalid', '/plan/shadow/share'],
     ['a check that does not exist', 'POST', rollouts, plan({ checks: { vibes: {} } }), 400, 'request.invalid', '/plan/checks/vibes'],
     ['a typing error in a plan', 'POST', rollouts, plan({ stpes: [] }), 400, 'request.invalid', '/plan/stpes'],
     // bodies

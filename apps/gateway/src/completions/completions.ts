@@ -114,7 +114,6 @@ export class Completions {
     const { clock, deadlines } = this.parts;
     const { assignment, wishes } = admitted;
     const startedAtMs = clock.monotonicMs();
-    this.retries.request(startedAtMs);
     const limits = deadlines.limits(wishes.timeoutMs, wishes.priority === 'live');
     const underway: Underway = {
       endpoint,
@@ -132,6 +131,7 @@ export class Completions {
     client.names.cache = lookup?.status ?? null;
     if (lookup?.status === 'hit') return this.replay(lookup.answer, admitted, client);
 
+    this.retries.request(startedAtMs);
     if (lookup?.status === 'miss') client.tap = lookup.recording;
     const first = await this.tryVersion(assignment.versionId, admitted, underway);
     client.tap = null;
