@@ -133,6 +133,21 @@ describe('an answer', () => {
     expect(text).toContain('"top_logprobs"');
   });
 
+  it('is measured on the sampled share alone, whoever asked for log probabilities', async () => {
+    for (const [share, tokens] of [
+      [1, 5],
+      [0, undefined],
+    ] as const) {
+      await serve('vllm', { sampling: { topLogprobs: 20, share } });
+      const { ending } = await relayed(
+        engine,
+        aRelay({ ...aChat, logprobs: true, top_logprobs: 5 }, { clientTop: 5, defaults: { temperature: 1 } }),
+      );
+      expect(ending.summary.tokens).toBe(5);
+      expect(ending.summary.uncertainty?.tokens).toBe(tokens);
+    }
+  });
+
   it('is read no faster than the client reads', async () => {
     await serve('vllm');
     upstream.fault = {

@@ -95,7 +95,7 @@ export class RelayBodies {
     return ok({
       bytes: writer.bytes(),
       askedTop,
-      bounds: askedTop !== null && (this.facts.rawLogprobs || temperatureOf(request) === 1),
+      bounds: askedTop !== null && sampledTop !== null && (this.facts.rawLogprobs || temperatureOf(request) === 1),
       outputTokens: choices * (typeof most === 'number' ? most : usualOutputTokens),
     });
   }
