@@ -8,6 +8,8 @@ import type { Actor } from './auth/actor.js';
 import { CLOCK } from './core.js';
 
 const managing: Scope = 'keys:write';
+/** Every gateway holds all of them in memory and reads them again at each change. */
+const mostActive = 10_000;
 
 /** No such key: the same words wherever it happens. */
 export function keyUnknown(id: string): Outcome<never> {
@@ -31,7 +33,7 @@ export class KeyDesk {
 
   constructor(@Inject(CLOCK) private readonly clock: Clock) {}
 
-  /** `text` is nowhere else from then on. Faults: `auth.forbidden`, `auth.invalid`, `api-key.name-taken`, `request.invalid`. */
+  /** `text` is nowhere else from then on. Faults: `auth.forbidden`, `auth.invalid`, `api-key.name-taken`, `api-key.too-many`, `request.invalid`. */
   async create(tx: EntityManager, wish: CreateApiKey, actor: Actor): Promise<Outcome<{ readonly id: string; readonly text: string }>> {
     const maker = await this.turnOf(tx, actor);
     if (!maker.ok) return maker;
@@ -48,6 +50,13 @@ export class KeyDesk {
         message: `There is an active API key "${name}" already.`,
         field: 'name',
         remedy: 'Choose another name, or revoke that key first.',
+      });
+    }
+    if ((await this.keys.countActive(tx)) >= mostActive) {
+      return fail({
+        code: 'api-key.too-many',
+        message: `There are ${mostActive} active API keys.`,
+        remedy: 'Revoke keys that nobody uses: GET /api/v1/api-keys lists them.',
       });
     }
     const { id, key: text } = await this.keys.create(tx, { name, scopes, limits, expiresAt, createdBy: actor.name });

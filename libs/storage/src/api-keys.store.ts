@@ -111,6 +111,10 @@ export class ApiKeyStore {
     return (await row(tx, `select 1 from api_keys where lower(name) = lower($1) and ${active}`, [name])) !== null;
   }
 
+  async countActive(tx: EntityManager): Promise<number> {
+    return (await row<{ active: number }>(tx, `select count(*)::int as active from api_keys where ${active}`))?.active ?? 0;
+  }
+
   /** Active keys without an end that hold all these scopes. */
   async countLasting(tx: EntityManager, scopes: readonly string[]): Promise<number> {
     const sql = 'select count(*)::int as lasting from api_keys where revoked_at is null and expires_at is null and scopes @> $1';

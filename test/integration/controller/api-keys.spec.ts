@@ -115,6 +115,16 @@ describe('making a key', () => {
   });
 });
 
+it('a key is not made beside ten thousand active ones', async () => {
+  const { manager } = controller.test.database;
+  const many = `insert into api_keys (id, name, prefix, hash, scopes)
+    select gen_random_uuid(), 'many-' || n, 'sk', sha256(n::text::bytea), '{}' from generate_series(1, 10000) n`;
+  await manager.query(many);
+  expect(await create({})).toMatchObject({ status: 422, body: { code: 'api-key.too-many' } });
+  await manager.query(`delete from api_keys where name like 'many-%'`);
+  expect((await create({})).status).toBe(201);
+});
+
 describe('a key that may make keys', () => {
   it('grants no scope that it lacks', async () => {
     const { key } = await keyWith(['keys:write', 'models:read']);
