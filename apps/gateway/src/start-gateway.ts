@@ -31,6 +31,7 @@ import { RequestBook } from './observe/request-book.js';
 import { Patience, type PatienceSettings, usualPatience } from './relay/patience.js';
 import { RequestLog, type RequestLogSettings, requestLogFile } from './request-log/request-log.js';
 import { RoutingFeed } from './routing/feed.js';
+import { FirstAnswers } from './routing/first-answers.js';
 import { snapshotFile } from './routing/snapshot.js';
 import { ExchangeFiles } from './scoring/exchange-file.js';
 import { Scoring } from './scoring/scoring.js';
@@ -68,6 +69,8 @@ export interface GatewayOptions {
   readonly cache?: CacheSettings;
   /** Told of each mirrored request when it has ended. */
   readonly onMirrored?: (report: MirrorReport) => void;
+  /** Which units have been counted, where several processes count; default: this one alone. */
+  readonly firstAnswers?: FirstAnswers;
   /** Default: none. */
   readonly requestLog?: RequestLogSettings;
   /** Pause between two looks at the routing table, default 1 s. */
@@ -140,6 +143,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ? new RequestLog({ settings: options.requestLog, file: requestLogFile(options.dataDir), clock, rng, log })
     : null;
   const keepAnswerBytes = requestLog?.answerBytes ?? null;
+  const firstAnswers = options.firstAnswers ?? new FirstAnswers();
   const completions = new Completions({
     feed,
     pool,
@@ -150,6 +154,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     limits,
     shadow,
     cache,
+    firstAnswers,
     keepAnswerBytes,
     clock,
     rng,

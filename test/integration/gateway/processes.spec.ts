@@ -1,4 +1,5 @@
 // Several gateway processes on one port: all of them answer, none is missed, and nobody else's port is shared.
+import { randomUUID } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -22,12 +23,15 @@ beforeAll(async () => {
   const engine = { kind: 'openai', baseUrl: await upstream.start(), model: 'fake-model' };
   const [v1, file] = [aVersion('v1', { engine }), aVersion('file', { engine: { kind: 'llama', file: 'support.gguf' } }, 'other')];
   fileVersion = file.id;
+  const [old, candidate] = [aVersion('v1', { engine }, 'sticky'), aVersion('v2', { engine }, 'sticky')];
+  const rollout = { id: randomUUID(), candidate: candidate.id, weight: 0.5, epoch: 1, salt: 'ab', stickyBy: 'user' as const };
   generation = await publish(test, {
     routes: [
       { model: 'support', stable: v1.id, rollout: null },
       { model: 'other', stable: file.id, rollout: null },
+      { model: 'sticky', stable: old.id, rollout },
     ],
-    versions: [v1, file],
+    versions: [v1, file, old, candidate],
   });
 });
 afterAll(async () => {
@@ -71,6 +75,23 @@ describe('two gateway processes', () => {
     }, 'both heartbeats');
     await until(async () => (await shared.readyz(1))?.gateways === 2 && (await shared.readyz(2))?.gateways === 2, 'limits to be halved');
     for (const place of ['1', '2']) await access(join(shared.dataDir, 'processes', place, 'gateway', 'snapshot.json'));
+  });
+
+  it('count a user whose requests reach both of them once', async () => {
+    const shared = await two();
+    const users = Array.from({ length: 20 }, (_, at) => `user-${at}`);
+    for (let i = 0; i < 6; i += 1) {
+      for (const user of users) expect((await chat(shared, { model: 'sticky', user })).status).toBe(200);
+    }
+    expect(Math.min(await begun(shared, 1), await begun(shared, 2))).toBeGreaterThan(20);
+    const all = async (column: string): Promise<number> => {
+      const sql = `select coalesce(sum(responses), 0)::int as n from windows where model = 'sticky' and ${column} is not null`;
+      return (await test.database.manager.query(sql))[0].n;
+    };
+    await until(async () => (await all('version_id')) === 120, 'all answers in the windows');
+    // Each alone would count nearly all of the twenty: forty in all. News take a moment, so not exactly twenty.
+    expect(await all('rollout_id')).toBeGreaterThanOrEqual(20);
+    expect(await all('rollout_id')).toBeLessThan(30);
   });
 
   it('refuse versions from files, and say why', async () => {

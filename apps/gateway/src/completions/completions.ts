@@ -18,7 +18,7 @@ import { relayAttempt } from '../relay/relay-attempt.js';
 import { shortWay } from '../relay/short-way.js';
 import { answeredOf } from '../request-log/answered.js';
 import type { RoutingFeed } from '../routing/feed.js';
-import { FirstAnswers, noArm } from '../routing/first-answers.js';
+import { type FirstAnswers, noArm } from '../routing/first-answers.js';
 import type { Shadow } from '../shadow/shadow.js';
 import { type Admitted, admit } from './admit.js';
 import { type Answer, type AnswerWishes, StreamedAnswer, WholeAnswer } from './answer.js';
@@ -39,6 +39,7 @@ export interface CompletionParts {
   readonly patience: Patience;
   readonly limits: KeyLimits;
   readonly shadow: Shadow;
+  readonly firstAnswers: FirstAnswers;
   /** How much of an answer's beginning the request log wants; null: there is none. */
   readonly keepAnswerBytes: number | null;
   readonly cache: AnswerCache;
@@ -77,7 +78,6 @@ interface Underway {
 
 export class Completions {
   private readonly retries = new RetryBudget();
-  private readonly firstAnswers = new FirstAnswers();
   private readonly running = new Set<Client>();
 
   constructor(private readonly parts: CompletionParts) {}
@@ -285,7 +285,7 @@ export class Completions {
     // Who waits behind users on purpose says nothing about what users get.
     if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return;
     const known = lookup?.status === 'miss' && lookup.known;
-    const { rolloutId, epoch, arm } = known ? noArm : this.firstAnswers.compared(rest);
+    const { rolloutId, epoch, arm } = known ? noArm : this.parts.firstAnswers.compared(rest);
     const observation: Observation = {
       model: asked.model,
       versionId: assignment.versionId,

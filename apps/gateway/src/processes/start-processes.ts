@@ -2,6 +2,7 @@
 import type { Clock } from '#libs/base';
 import { ConfigError, type Service } from '#libs/config';
 import type { Log } from '#libs/telemetry';
+import type { CountedUnits } from './counted-units.js';
 import { findPort } from './port.js';
 import { SupervisedChild } from './supervised-child.js';
 
@@ -21,7 +22,12 @@ export interface ProcessesOptions {
 export async function startProcesses({ processes, host, port, clock, log }: ProcessesOptions): Promise<Service> {
   const found = await findPort(host, port);
   if (!found.ok) throw new ConfigError(`${found.fault.message} ${found.fault.remedy ?? ''}`.trim());
-  const children = Array.from({ length: processes }, (_, at) => new SupervisedChild({ place: at + 1, port: found.value, clock, log }));
+  const children = Array.from({ length: processes }, (_, at): SupervisedChild => {
+    const onCounted = (units: CountedUnits): void => {
+      for (const [other, child] of children.entries()) if (other !== at) child.tell(units);
+    };
+    return new SupervisedChild({ place: at + 1, port: found.value, onCounted, clock, log });
+  });
   const close = async (): Promise<void> => {
     const ends = await Promise.all(children.map(async (child) => await child.stop()));
     const bad = ends.flatMap((how, at) => (how === null ? [] : [`process ${at + 1} ended with ${how}`]));

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Clock } from '#libs/base';
 import type { Log } from '#libs/telemetry';
+import { type CountedUnits, isCountedUnits } from './counted-units.js';
 
 const shortestPauseMs = 100;
 const longestPauseMs = 10_000;
@@ -17,6 +18,8 @@ export interface PlaceOptions {
   /** From 1. */
   readonly place: number;
   readonly port: number;
+  /** Told of units that the process has counted. */
+  readonly onCounted: (units: CountedUnits) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -38,6 +41,11 @@ export class SupervisedChild {
     const failed = await this.spawn();
     if (failed === null) void this.follow();
     return failed;
+  }
+
+  /** What the others have counted. */
+  tell(units: CountedUnits): void {
+    if (this.child?.connected) this.child.send(units, () => undefined);
   }
 
   /** Asks it to drain. Resolves to how it ended, null when in order. */
@@ -100,8 +108,9 @@ export class SupervisedChild {
   private async watch(child: ChildProcess): Promise<void> {
     const { clock, log, place } = this.options;
     let unanswered = 0;
-    child.on('message', () => {
+    child.on('message', (message) => {
       unanswered = 0;
+      if (isCountedUnits(message)) this.options.onCounted(message);
     });
     while (this.child === child && !this.stopping.signal.aborted) {
       if (unanswered >= mostUnanswered) {

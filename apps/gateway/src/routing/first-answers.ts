@@ -28,6 +28,14 @@ export interface Answered {
 export class FirstAnswers {
   private readonly seen = new Map<string, Uint8Array>();
 
+  /** `tell`: of each unit that was counted, to others who count units of the same rollouts. */
+  constructor(private readonly tell: ((rolloutId: string, place: number) => void) | null = null) {}
+
+  /** Another has counted a unit. `place` is a whole number below 2^22. */
+  heard(rolloutId: string, place: number): void {
+    this.mark(rolloutId, place);
+  }
+
   /** The arm of a unit's first answer; of later ones no arm, as if no coin had been drawn. */
   compared({ route: { rollout }, assignment, unit, named }: Answered): Compared {
     if (!named || assignment.arm === null || rollout === null) return assignment;
@@ -35,9 +43,16 @@ export class FirstAnswers {
   }
 
   private first({ id, salt }: { readonly id: string; readonly salt: string }, unit: string): boolean {
-    const bits = this.bitsOf(id);
     // Another point than the one that draws the arm.
     const place = Math.floor(pointOf(salt, `counted\0${unit}`) * places);
+    const first = this.mark(id, place);
+    if (first) this.tell?.(id, place);
+    return first;
+  }
+
+  /** False when it was marked already. */
+  private mark(rolloutId: string, place: number): boolean {
+    const bits = this.bitsOf(rolloutId);
     const mask = 1 << (place & 7);
     const byte = bits[place >>> 3] ?? 0;
     bits[place >>> 3] = byte | mask;
