@@ -67,6 +67,8 @@ try {
       loading.runs.push(await generator.ask('openLoop', wanted));
     }
   })();
+  // When a round fails, the generator is ended under it; the round's error is the one to see.
+  load.catch(() => undefined);
   const seen = [];
   for (let round = 0; round < rounds; round += 1) {
     seen.push(await oneRound({ database: stage.database, upstream }, all, model));
