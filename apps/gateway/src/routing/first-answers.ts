@@ -22,8 +22,8 @@ export interface Answered {
 }
 
 /**
- * Which units have been counted. Without it ten answers of one user weigh like ten coins, and most rollouts without any difference would be
- * rolled back. A unit whose bit is taken by another is left out, which depends on neither its arm nor its answer. Starts empty with the process.
+ * Which units have been counted. Without it ten answers of one user weigh like ten coins, and equal versions are rolled back far more
+ * often than alpha says. A unit whose bit is taken by another is left out, which depends on neither its arm nor its answer. Starts empty with the process.
  */
 export class FirstAnswers {
   private readonly seen = new Map<string, Uint8Array>();
