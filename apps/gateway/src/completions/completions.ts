@@ -1,7 +1,7 @@
 // A generating request from end to end: admit, answer, and leave exactly one observation and one end state behind, whatever the number of tries.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Observation } from '#libs/analysis';
-import type { Clock, Rng } from '#libs/base';
+import { type Clock, Crowd, type Rng } from '#libs/base';
 import { openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
 import type { AnswerCache, Lookup } from '../cache/answer-cache.js';
@@ -78,13 +78,13 @@ interface Underway {
 
 export class Completions {
   private readonly retries = new RetryBudget();
-  private readonly running = new Set<Client>();
+  private readonly running = new Crowd<Client>();
 
   constructor(private readonly parts: CompletionParts) {}
 
   /** Ends what runs: streams are cut with an error event, the rest gets an error. */
   stop(): void {
-    for (const client of this.running) client.stop();
+    for (const client of [...this.running.members]) client.stop();
   }
 
   /** Resolves when the answer has left or the client has. */
@@ -102,11 +102,11 @@ export class Completions {
         code: admission.error.code,
       };
     }
-    this.running.add(client);
+    this.running.join(client);
     try {
       return await this.serve(endpoint, admission.value, client);
     } finally {
-      this.running.delete(client);
+      this.running.leave(client);
     }
   }
 

@@ -1,6 +1,7 @@
 // The client's end of a request: whether it is there, whether it reads, and the bytes of its answer on their way to it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Seated } from '#libs/base';
 import { errorEvent, type OpenAiError } from '#libs/openai';
 import { ownSocket, takeHead, writeChunk, writePlain } from './framing.js';
 import type { Patience } from './patience.js';
@@ -26,7 +27,9 @@ export type Leaving = 'gone' | 'stopped';
 
 const done = Buffer.from('[DONE]\n\n');
 
-export class Client {
+export class Client implements Seated {
+  /** Among all that run. */
+  seat = -1;
   /** Why nobody waits for an answer any more: the client left, or the gateway stops and gives no more time. */
   left: Leaving | null = null;
   /** Told of an answer of status 200 as it is written; null: nobody is. */

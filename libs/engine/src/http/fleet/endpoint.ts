@@ -7,7 +7,6 @@ import { type Candidate, hashOf } from './choose.js';
 import { FirstTokens } from './first-tokens.js';
 import { Health } from './health.js';
 import type { LeaseResult } from './lease.js';
-import type { Place } from './place.js';
 
 export interface EndpointSetup {
   readonly connection: Connection;
@@ -29,8 +28,8 @@ export class Endpoint implements Candidate {
   readonly ceiling: Ceiling;
   readonly firstTokens = new FirstTokens();
   readonly ended: Record<LeaseResult, number> = { ok: 0, failed: 0, cancelled: 0, refused: 0 };
-  /** Requests without a first byte, oldest first. */
-  readonly silent = new Set<Place>();
+  /** When the oldest of its requests without a first byte was sent, monotonic, as of the last tick; null: none. */
+  silentSinceMs: number | null = null;
   outstanding = 0;
   limit = 0;
   /** Monotonic time of its last sign of life that was an answer. */

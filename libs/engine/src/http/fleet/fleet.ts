@@ -1,5 +1,5 @@
 // The endpoints of one version as one: who takes a request, who waits, and who is left out because of how it answers.
-import type { Clock, Rng } from '#libs/base';
+import { type Clock, Crowd, type Rng } from '#libs/base';
 import type { EngineLoad } from '../../admission/index.js';
 import type { EndpointFigures, EngineFault, Priority } from '../../engine.js';
 import { faultOf } from '../faults.js';
@@ -42,7 +42,7 @@ export class Fleet implements Landlord {
   private readonly retries = new RetryBudget();
   private readonly room: WaitingRoom;
   private readonly prober: Prober;
-  private readonly running: Place[] = [];
+  private readonly running = new Crowd<Place>();
   private readonly stopping = new AbortController();
   private loop: Promise<void> | null = null;
   private serving: boolean;
@@ -65,7 +65,7 @@ export class Fleet implements Landlord {
 
   /** Requests that endpoints hold. */
   get outstanding(): number {
-    return this.running.length;
+    return this.running.size;
   }
 
   get queued(): number {
@@ -119,7 +119,6 @@ export class Fleet implements Landlord {
   began(place: Place, ttftMs: number): void {
     const { endpoint } = place;
     const nowMs = this.options.clock.monotonicMs();
-    endpoint.silent.delete(place);
     if (place.unjudged) return;
     endpoint.answeredAtMs = nowMs;
     endpoint.firstTokens.add(ttftMs);
@@ -172,6 +171,7 @@ export class Fleet implements Landlord {
   /** What time brings: ends of waits and ejections, looks at health pages, doubts about who is silent or slow. */
   tick(): void {
     const nowMs = this.options.clock.monotonicMs();
+    this.listen();
     const medians = this.endpoints.map(({ firstTokens }) => firstTokens.medianMs);
     for (const [index, endpoint] of this.endpoints.entries()) {
       const own = medians[index] ?? null;
@@ -192,7 +192,7 @@ export class Fleet implements Landlord {
     this.closed = true;
     this.room.dismiss(clock.monotonicMs(), this.unserved());
     const until = clock.monotonicMs() + drainMs;
-    while (this.running.length > 0 && clock.monotonicMs() < until) await clock.sleep(drainPollMs);
+    while (this.running.size > 0 && clock.monotonicMs() < until) await clock.sleep(drainPollMs);
     this.stopping.abort();
     await this.loop;
     await this.prober.stop();
@@ -225,23 +225,16 @@ export class Fleet implements Landlord {
 
   private grant(endpoint: Endpoint, request: LeaseRequest, waitedMs: number, second: boolean): Place {
     const place = new Place(this, endpoint, request, waitedMs, this.options.clock.monotonicMs(), second);
-    place.index = this.running.length;
-    this.running.push(place);
+    this.running.join(place);
     endpoint.outstanding += 1;
-    endpoint.silent.add(place);
     const mean = this.meanWaitMs ?? waitedMs;
     this.meanWaitMs = mean + (waitedMs - mean) / waitMemory;
     return place;
   }
 
   private remove(place: Place): void {
-    const last = this.running.pop();
-    if (last && last !== place) {
-      this.running[place.index] = last;
-      last.index = place.index;
-    }
+    this.running.leave(place);
     place.endpoint.outstanding -= 1;
-    place.endpoint.silent.delete(place);
   }
 
   /** Grants what waits while there is room. */
@@ -277,7 +270,7 @@ export class Fleet implements Landlord {
     this.changed(endpoint);
     if (endpoint.health.state !== 'down') return;
     endpoint.firstTokens.clear();
-    for (const place of [...endpoint.silent]) {
+    for (const place of this.running.members.filter((one) => one.endpoint === endpoint && one.silent)) {
       const { lost } = place;
       place.lost = null;
       lost?.();
@@ -297,10 +290,17 @@ export class Fleet implements Landlord {
     if (this.room.size > 0) this.pump();
   }
 
-  private isSilent({ silent, health }: Endpoint, nowMs: number, usualMs: number | null): boolean {
-    const oldest = silent.values().next().value;
-    if (oldest === undefined || health.state === 'down') return false;
-    return nowMs - oldest.grantedAtMs > (usualMs === null ? usualDoubtMs : Math.max(leastDoubtMs, 3 * usualMs));
+  /** Since when each endpoint owes a first byte. */
+  private listen(): void {
+    for (const endpoint of this.endpoints) endpoint.silentSinceMs = null;
+    for (const { silent, endpoint, grantedAtMs } of this.running.members) {
+      if (silent) endpoint.silentSinceMs = Math.min(endpoint.silentSinceMs ?? grantedAtMs, grantedAtMs);
+    }
+  }
+
+  private isSilent({ silentSinceMs, health }: Endpoint, nowMs: number, usualMs: number | null): boolean {
+    if (silentSinceMs === null || health.state === 'down') return false;
+    return nowMs - silentSinceMs > (usualMs === null ? usualDoubtMs : Math.max(leastDoubtMs, 3 * usualMs));
   }
 
   private unserved(): EngineFault {
@@ -319,8 +319,8 @@ export class Fleet implements Landlord {
     const grain = grainOf(slots);
     const nowMs = this.options.clock.monotonicMs();
     const running = [];
-    for (let index = 0; index < this.running.length; index += grain) {
-      const place = this.running[index];
+    for (let index = 0; index < this.running.size; index += grain) {
+      const place = this.running.members[index];
       if (place) running.push(this.speed.left(place.tokens, nowMs - place.grantedAtMs, grain));
     }
     return { running, slots };

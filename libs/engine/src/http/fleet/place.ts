@@ -1,4 +1,5 @@
 // A granted lease: counts at its endpoint until its one end.
+import type { Seated } from '#libs/base';
 import type { Connection } from '../connection.js';
 import type { Endpoint } from './endpoint.js';
 import { isShadow, type Lease, type LeaseRequest, type LeaseResult } from './lease.js';
@@ -11,10 +12,10 @@ export interface Landlord {
   again(place: Place): Lease | null;
 }
 
-export class Place implements Lease {
+export class Place implements Lease, Seated {
   lost: (() => void) | null = null;
-  /** Where it stands among all that run; written by the fleet alone. */
-  index = -1;
+  /** Among all that run. */
+  seat = -1;
   private begun = false;
   private over = false;
 
@@ -35,6 +36,11 @@ export class Place implements Lease {
   /** How a shadow fares says nothing of what users get: it is neither tried again nor held against its endpoint. */
   get unjudged(): boolean {
     return isShadow(this.request);
+  }
+
+  /** Nothing has come back yet. */
+  get silent(): boolean {
+    return !this.begun;
   }
 
   get connection(): Connection {

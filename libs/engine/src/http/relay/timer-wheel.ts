@@ -1,23 +1,25 @@
 // All deadlines of all requests on one timer: slots of 100 ms, looked through as they come up. A timer per request, or worse per token, is what gateways die of.
-import type { Clock } from '#libs/base';
+import { type Clock, Crowd, type Seated } from '#libs/base';
 
 export const slotMs = 100;
 /** Entries further away than the wheel reaches (25.5 s) are looked at on the way and put on. */
 const slotCount = 256;
 
 /** What has a deadline. It may move with every token: moving it away costs an assignment. */
-export abstract class WheelEntry {
+export abstract class WheelEntry implements Seated {
   /** Monotonic. Written by the wheel alone. */
   dueMs = Number.POSITIVE_INFINITY;
   /** The turn in which the wheel looks at it; -1: not in the wheel. Written by the wheel alone. */
   turn = -1;
+  /** In its slot. */
+  seat = -1;
 
   /** The deadline has passed, at most a slot ago, and the entry is out of the wheel. Must not throw. */
   abstract due(nowMs: number): void;
 }
 
 export class TimerWheel {
-  private readonly slots = Array.from({ length: slotCount }, () => new Set<WheelEntry>());
+  private readonly slots = Array.from({ length: slotCount }, () => new Crowd<WheelEntry>());
   private size = 0;
   private turn = 0;
   private originMs = 0;
@@ -49,7 +51,7 @@ export class TimerWheel {
 
   private remove(entry: WheelEntry): void {
     if (entry.turn < 0) return;
-    this.slots[entry.turn % slotCount]?.delete(entry);
+    this.slots[entry.turn % slotCount]?.leave(entry);
     entry.turn = -1;
     this.size -= 1;
   }
@@ -62,7 +64,7 @@ export class TimerWheel {
     }
     const turns = Math.ceil((entry.dueMs - this.originMs) / slotMs);
     entry.turn = Math.max(this.turn + 1, Math.min(turns, this.turn + slotCount - 1));
-    this.slots[entry.turn % slotCount]?.add(entry);
+    this.slots[entry.turn % slotCount]?.join(entry);
   }
 
   private startOf(turn: number): number {
@@ -84,10 +86,10 @@ export class TimerWheel {
     this.turn += 1;
     const slot = this.slots[this.turn % slotCount];
     if (slot === undefined || slot.size === 0) return;
-    for (const entry of [...slot]) {
+    for (const entry of [...slot.members]) {
       // A neighbour's end may have taken it out.
       if (entry.turn !== this.turn) continue;
-      slot.delete(entry);
+      slot.leave(entry);
       entry.turn = -1;
       if (entry.dueMs <= nowMs) {
         this.size -= 1;
