@@ -208,6 +208,19 @@ describe('a streamed answer', () => {
     );
   });
 
+  it('is the same wherever its bytes are cut in two, and when they come one by one', () => {
+    const told = streams.filter(({ wire, choices }) => wire.chat && wire.top === 5 && choices === 1);
+    const bytes = Buffer.from(fc.sample(told, { numRuns: 1, seed: 5 })[0]?.text ?? '');
+    const wanted = wishes({ askedTop: 5, clientTop: 2, bounds: true, withUsage: false });
+    const passed = (cuts: readonly number[]) => {
+      const { text, fault, whole, summary } = read(blocksOf(bytes, cuts), wanted);
+      return { text, fault, whole, tokens: summary.tokens, uncertainty: summary.uncertainty, usage: summary.usage };
+    };
+    expect(passed([])).toMatchObject({ whole: true, fault: null });
+    for (let at = 0; at <= bytes.length; at += 1) expect(passed([at])).toEqual(passed([]));
+    expect(passed([...bytes.keys()])).toEqual(passed([]));
+  });
+
   it('keeps every byte when nothing must change, and the very memory', () => {
     const wire: Wire = { dialect: 'vllm', model: 'support', chat: true, top: null, temperature: 1 };
     const [token] = [{ text: 'Hi', distribution: [['Hi', 1]] as const }];
