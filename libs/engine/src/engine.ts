@@ -251,7 +251,11 @@ export class EngineError extends Error {
   }
 }
 
-export type EngineState = 'idle' | 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';
+/**
+ * `unreachable`: no server of the version answers for now. That tells nothing about the version, and ends by itself. `failed`: the version cannot be served,
+ * and time does not cure it.
+ */
+export type EngineState = 'idle' | 'loading' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'stopped';
 
 /**
  * `up`: takes requests. `ejected`: its requests fail or come late, none until a time. `trial`: one at a time, until one has its first byte.

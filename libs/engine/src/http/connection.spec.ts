@@ -51,6 +51,52 @@ describe('a connection', () => {
     expect(requests()).toBe(asked + 1);
   });
 
+  it('that was reset while it was idle costs none either', async () => {
+    const { connection, requests } = await aConnection((request, response, nth) => {
+      if (nth > 0) request.socket.resetAndDestroy();
+      else response.end('fine');
+    });
+    let asked = 0;
+    while (requests() === asked && asked < 100) {
+      expect((await connection.exchange('/x', '{}', never, 100)).text).toBe('fine');
+      asked += 1;
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    expect(requests()).toBe(asked + 1);
+  });
+
+  it('that was closed sends its request again over a fresh one: the next idle one may be closed as well', async () => {
+    const { connection, requests } = await aConnection((request, response, nth) => {
+      if (nth > 0) request.socket.destroy();
+      else setTimeout(() => response.end('fine'), 20);
+    });
+    const ask = async (): Promise<string> => (await connection.exchange('/x', '{}', never, 100)).text;
+    await Promise.all(Array.from({ length: 8 }, ask));
+    await new Promise((done) => setTimeout(done, 50));
+    expect(await Promise.all([ask(), ask()])).toEqual(['fine', 'fine']);
+    expect(requests()).toBe(12);
+  });
+
+  it('that was closed fails its request where there is no right to another sending', async () => {
+    const { connection } = await aConnection((request, response, nth) => {
+      if (nth > 0) request.socket.destroy();
+      else response.end('fine');
+    });
+    let asked = 0;
+    const mayResend = (): boolean => {
+      asked += 1;
+      return false;
+    };
+    const many = async (): Promise<void> => {
+      for (let n = 0; n < 100; n += 1) {
+        await connection.exchange('/x', '{}', never, 100, mayResend);
+        await new Promise((done) => setTimeout(done, 10));
+      }
+    };
+    await expect(many()).rejects.toThrow();
+    expect(asked).toBe(1);
+  });
+
   it('that is closed on its first request is not tried again: the request may be why', async () => {
     const { connection, requests } = await aConnection((request) => void request.socket.destroy());
     await expect(connection.exchange('/x', '{}', never, 100)).rejects.toThrow();

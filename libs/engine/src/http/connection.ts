@@ -1,8 +1,9 @@
 // The wire to one upstream: a bounded keep-alive pool that follows no redirect, takes no compression, and gives up a connection when its request is cancelled.
-import { type Dispatcher, Pool } from 'undici';
+import { buildConnector, Client, type Dispatcher, Pool } from 'undici';
 import { EngineError, type EngineFault } from '../engine.js';
 import { guardedLookup } from './address.js';
 import { faultOf } from './faults.js';
+import { isStale, markingReuse } from './stale.js';
 import type { Target } from './target.js';
 
 /** Requests in flight at most, as the fleet grants them. */
@@ -23,8 +24,21 @@ export interface Page {
 
 export type Body = Dispatcher.ResponseData['body'];
 
+interface Question {
+  readonly path: string;
+  readonly body: string;
+  readonly accept: string;
+  readonly signal: AbortSignal;
+  readonly mayResend: () => boolean;
+}
+
+const always = (): boolean => true;
+
 export class Connection {
   private readonly pool: Pool;
+  private readonly settings: Client.Options;
+  /** Connections of one request each, beside the pool. */
+  private readonly single = new Set<Client>();
   /** Flat, as undici takes them fastest. */
   private readonly wholeHeaders: readonly string[];
   private readonly streamHeaders: readonly string[];
@@ -34,29 +48,34 @@ export class Connection {
     private readonly credential: string | undefined,
     connectMs: number,
   ) {
-    this.pool = new Pool(target.origin, {
-      connections: maxConnections + spareConnections,
+    this.settings = {
       pipelining: 1,
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: largestHeaderBytes,
       keepAliveTimeout: keepAliveMs,
-      connect: { timeout: connectMs, lookup: guardedLookup },
-    });
+      connect: markingReuse(buildConnector({ allowH2: false, timeout: connectMs, lookup: guardedLookup })),
+    };
+    this.pool = new Pool(target.origin, { ...this.settings, connections: maxConnections + spareConnections });
     const headers = [...Object.entries(this.headers()).flat(), 'content-type', 'application/json', 'accept'];
     this.wholeHeaders = [...headers, 'application/json'];
     this.streamHeaders = [...headers, 'text/event-stream'];
   }
 
-  /** An answer piece by piece, without streams and promises. `endpoint`: under the API's path. Failures reach the handler, those of the connection as well. */
+  /**
+   * An answer piece by piece, without streams and promises. `endpoint`: under the API's path. `fresh`: over a connection that has served nobody. Failures
+   * reach the handler, those of the connection as well.
+   */
   dispatch(
     endpoint: string,
-    { body, stream }: { readonly body: Buffer; readonly stream: boolean },
+    { body, stream, fresh = false }: { readonly body: Buffer; readonly stream: boolean; readonly fresh?: boolean },
     handler: Dispatcher.DispatchHandler,
   ): void {
     const headers = stream ? this.streamHeaders : this.wholeHeaders;
-    this.pool.dispatch({ method: 'POST', path: `${this.target.apiPath}${endpoint}`, headers: headers as string[], body }, handler);
+    const request = { method: 'POST', path: `${this.target.apiPath}${endpoint}`, headers: headers as string[], body } as const;
+    if (fresh) this.overFresh((client) => client.dispatch(request, handler));
+    else this.pool.dispatch(request, handler);
   }
 
   /** A page by its whole path. Rejects with what the transport rejects with, or the signal's reason. */
@@ -65,22 +84,23 @@ export class Connection {
     return { status: response.statusCode, headers: response.headers, text: await readText(response.body, mostBytes) };
   }
 
-  /** A small JSON answer to a JSON body. */
-  async exchange(path: string, body: string, signal: AbortSignal, mostBytes: number): Promise<Page> {
-    const response = await this.send(path, body, 'application/json', signal);
+  /** A small JSON answer to a JSON body. `mayResend`: asked when an idle connection turns out to be closed. */
+  async exchange(path: string, body: string, signal: AbortSignal, mostBytes: number, mayResend = always): Promise<Page> {
+    const response = await this.send({ path, body, accept: 'application/json', signal, mayResend });
     return { status: response.statusCode, headers: response.headers, text: await readText(response.body, mostBytes) };
   }
 
   /**
    * A streamed answer, or the refusal with the first 4 KiB of its body. Throws EngineError for an answer in a form that we do not take. The
-   * caller reads the body to its end or destroys it.
+   * caller reads the body to its end or destroys it. `mayResend`: as in `exchange`.
    */
   async stream(
     path: string,
     body: string,
     signal: AbortSignal,
+    mayResend = always,
   ): Promise<{ readonly body: Body } | { readonly refusal: { status: number; retryAfter: string | undefined; text: string } }> {
-    const { statusCode, headers, body: answer } = await this.send(path, body, 'text/event-stream', signal);
+    const { statusCode, headers, body: answer } = await this.send({ path, body, accept: 'text/event-stream', signal, mayResend });
     if (statusCode !== 200) {
       return { refusal: { status: statusCode, retryAfter: one(headers['retry-after']), text: await readText(answer, keptErrorBytes) } };
     }
@@ -92,24 +112,28 @@ export class Connection {
 
   /** Ends every connection, those in use as well. */
   async close(): Promise<void> {
-    await this.pool.destroy();
+    await Promise.all([this.pool, ...this.single].map(async (one) => await one.destroy()));
   }
 
-  private async send(path: string, body: string, accept: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const request = {
-      method: 'POST',
-      path,
-      headers: { ...this.headers(), 'content-type': 'application/json', accept },
-      body,
-      signal,
-    } as const;
+  private async send({ path, body, accept, signal, mayResend }: Question): Promise<Dispatcher.ResponseData> {
+    const headers = { ...this.headers(), 'content-type': 'application/json', accept };
+    const request = { method: 'POST', path, headers, body, signal } as const;
     try {
       return plain(await this.pool.request(request));
     } catch (error) {
-      // The upstream closed an idle connection while we wrote to it: it has not seen the request, another connection will do.
-      if (!isStale(error) || signal.aborted) throw error;
-      return plain(await this.pool.request(request));
+      if (!isStale(error) || signal.aborted || !mayResend()) throw error;
+      return plain(await this.overFresh(async (client) => await client.request(request)));
     }
+  }
+
+  /** The pool would take the next idle connection, which the upstream may have closed as well. This one ends with its request. */
+  private overFresh<T>(ask: (client: Client) => T): T {
+    const client = new Client(this.target.origin, this.settings);
+    this.single.add(client);
+    const asked = ask(client);
+    // Waits for what was asked.
+    client.close(() => this.single.delete(client));
+    return asked;
   }
 
   private headers(): Record<string, string> {
@@ -159,12 +183,6 @@ async function readText(body: Body, mostBytes: number): Promise<string> {
     if (size >= mostBytes) break;
   }
   return Buffer.concat(chunks).subarray(0, mostBytes).toString('utf8');
-}
-
-/** The connection had served before and was closed by the other side: an idle one that it gave up as we wrote to it. */
-export function isStale(error: unknown): boolean {
-  const { code, socket } = error as { code?: string; socket?: { bytesRead?: number } };
-  return code === 'UND_ERR_SOCKET' && (socket?.bytesRead ?? 0) > 0;
 }
 
 export function one(header: string | string[] | undefined): string | undefined {

@@ -18,11 +18,18 @@ export async function embedAt(
     secret,
     now,
     signal,
-  }: { readonly model: string; readonly secret: string | undefined; readonly now: number; readonly signal: AbortSignal },
+    mayResend,
+  }: {
+    readonly model: string;
+    readonly secret: string | undefined;
+    readonly now: number;
+    readonly signal: AbortSignal;
+    readonly mayResend: () => boolean;
+  },
 ): Promise<Embeddings> {
   if (inputs.length === 0) return { vectors: [], inputTokens: 0 };
   const body = JSON.stringify({ model, input: inputs, encoding_format: 'float' });
-  const page = await connection.exchange(`${connection.target.apiPath}embeddings`, body, signal, largestAnswerBytes);
+  const page = await connection.exchange(`${connection.target.apiPath}embeddings`, body, signal, largestAnswerBytes, mayResend);
   if (page.status !== 200) {
     const retryAfter = page.headers['retry-after'];
     const refusal = { status: page.status, retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined, text: page.text };

@@ -227,7 +227,7 @@ export class HttpEngine implements InferenceEngine {
     lease.lost = () =>
       given.abort(new EngineError(faultOf('engine.upstream-unreachable', 'the endpoint fell silent', { retryable: true })));
     try {
-      body = await this.post(lease.connection, prepared, AbortSignal.any([signal, watch.signal, given.signal]));
+      body = await this.post(lease, prepared, AbortSignal.any([signal, watch.signal, given.signal]));
       const events = new EventReader(body, mostBytesOf(request, prepared));
       for await (const event of readAnswer(events, { request: prepared, facts, secret })) {
         watch.pause();
@@ -268,9 +268,10 @@ export class HttpEngine implements InferenceEngine {
     const bounds = { clock: this.clock, limitMs: firstTokenMs, signal };
     let lease: Lease | null = await awaitLease(fleet, { affinity: null, tokens, ticket: request.ticket ?? null }, signal);
     for (;;) {
-      const { connection }: Lease = lease;
+      const held: Lease = lease;
+      const mayResend = (): boolean => held.resend();
       const made: Outcome<Embeddings, EngineFault> = await within(bounds, async (bounded) =>
-        ok(await embedAt(connection, request, { model, secret: credential, now: this.clock.now(), signal: bounded })),
+        ok(await embedAt(held.connection, request, { model, secret: credential, now: this.clock.now(), signal: bounded, mayResend })),
       );
       const result = resultOf(made.ok ? null : made.fault);
       if (made.ok) {
@@ -305,10 +306,11 @@ export class HttpEngine implements InferenceEngine {
     this.enter('stopped', null);
   }
 
-  private async post(connection: Connection, { endpoint, body }: PreparedRequest, signal: AbortSignal): Promise<Body> {
+  private async post(lease: Lease, { endpoint, body }: PreparedRequest, signal: AbortSignal): Promise<Body> {
     const { credential } = this.options;
+    const { connection } = lease;
     try {
-      const answer = await connection.stream(`${connection.target.apiPath}${endpoint}`, body, signal);
+      const answer = await connection.stream(`${connection.target.apiPath}${endpoint}`, body, signal, () => lease.resend());
       if ('refusal' in answer) throw new EngineError(refusalFault(answer.refusal, this.clock.now(), credential));
       // A connection that is given up must not end the process by an error that nobody reads.
       answer.body.on('error', () => undefined);
@@ -351,7 +353,7 @@ export class HttpEngine implements InferenceEngine {
   /** Serving ends with the last endpoint and comes back with the first. */
   private follow(): void {
     const out = this.fleet?.trouble ?? null;
-    this.enter(out === null ? 'ready' : 'failed', out);
+    this.enter(out === null ? 'ready' : 'unreachable', out);
   }
 
   private learnEmbeds(embeds: boolean): void {
@@ -359,8 +361,9 @@ export class HttpEngine implements InferenceEngine {
     this.told = null;
   }
 
+  /** Nobody there, silent or busy: that is no fault of the version. */
   private failed(fault: EngineFault): EngineError {
-    this.enter('failed', fault.message);
+    this.enter(fault.retryable === true && fault.code !== 'engine.load-failed' ? 'unreachable' : 'failed', fault.message);
     return new EngineError(fault);
   }
 

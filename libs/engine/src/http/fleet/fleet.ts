@@ -156,6 +156,10 @@ export class Fleet implements Landlord {
     this.changed(endpoint);
   }
 
+  spare(): boolean {
+    return !this.closed && this.retries.retry();
+  }
+
   again({ endpoint, request, waitedMs }: Place): Lease | null {
     if (this.closed) return null;
     const other = choose(this.endpoints, null, this.random, endpoint);

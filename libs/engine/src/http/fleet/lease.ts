@@ -38,6 +38,11 @@ export interface Lease {
   /** The one end; calls after it do nothing. */
   done(result: LeaseResult): void;
   /**
+   * Takes the right to send the request once more to the same endpoint, because the idle connection that it went out on was closed: not after the
+   * first byte, not twice, and within the share of retries. The lease goes on, and nothing is held against the endpoint.
+   */
+  resend(): boolean;
+  /**
    * Ends this lease and gives another at another endpoint of the version, at once or not at all: null after the first byte, for a second time,
    * when no other endpoint has room, or when retries have used up their share of the requests.
    */

@@ -8,6 +8,8 @@ import { isShadow, type Lease, type LeaseRequest, type LeaseResult } from './lea
 export interface Landlord {
   began(place: Place, ttftMs: number): void;
   ended(place: Place, result: LeaseResult): void;
+  /** Takes the right to one more sending of a request; false when retries have had their share. */
+  spare(): boolean;
   /** Another place for the same request, elsewhere. */
   again(place: Place): Lease | null;
 }
@@ -17,6 +19,7 @@ export class Place implements Lease, Seated {
   /** Among all that run. */
   seat = -1;
   private begun = false;
+  private resent = false;
   private over = false;
 
   constructor(
@@ -62,6 +65,12 @@ export class Place implements Lease, Seated {
     this.over = true;
     this.lost = null;
     this.landlord.ended(this, result);
+  }
+
+  resend(): boolean {
+    if (this.begun || this.over || this.resent || !this.landlord.spare()) return false;
+    this.resent = true;
+    return true;
   }
 
   retry(result: 'failed' | 'refused'): Lease | null {

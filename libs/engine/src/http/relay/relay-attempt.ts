@@ -2,9 +2,10 @@
 import type { Dispatcher } from 'undici';
 import type { EngineFault } from '../../engine.js';
 import type { RelaySummary } from '../../relay.js';
-import { type Connection, compressed, isEventStream, isStale, NotAStream, one } from '../connection.js';
+import { type Connection, compressed, isEventStream, NotAStream, one } from '../connection.js';
 import { errorIn, faultOf, refusalFault, reportedFault, transportFault } from '../faults.js';
 import { json } from '../identify.js';
+import { isStale } from '../stale.js';
 import { BoundedBytes } from './bounded-bytes.js';
 import { type AnswerWishes, type Passed, StreamReader } from './stream-reader.js';
 import { readWhole } from './whole-scan.js';
@@ -34,6 +35,8 @@ export interface AttemptOwner {
   whole(summary: RelaySummary, nowMs: number): void;
   /** The upstream has closed an answer that was whole: its connection serves again. */
   closed(): void;
+  /** Takes the right to send it once more over a fresh connection. */
+  mayResend(): boolean;
   broke(fault: EngineFault): void;
 }
 
@@ -63,7 +66,7 @@ export class RelayAttempt implements Dispatcher.DispatchHandler {
 
   send(): void {
     const { endpoint, stream, body } = this.owner.question;
-    this.connection.dispatch(endpoint, { body, stream }, this);
+    this.connection.dispatch(endpoint, { body, stream, fresh: this.sentAgain }, this);
   }
 
   /** Closes the connection within this turn; tells the owner nothing. */
@@ -140,8 +143,8 @@ export class RelayAttempt implements Dispatcher.DispatchHandler {
   onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
     if (this.state === 'over') return;
     if (this.state === 'whole') return this.owner.closed();
-    if (!this.heard && !this.sentAgain && isStale(error)) {
-      // The upstream closed an idle connection while we wrote to it: it has not seen the request, another connection will do.
+    if (!this.heard && !this.sentAgain && isStale(error) && this.owner.mayResend()) {
+      // The upstream closed an idle connection while we wrote to it. Nobody's failure, and no other endpoint's affair.
       this.sentAgain = true;
       this.controller = null;
       return this.send();

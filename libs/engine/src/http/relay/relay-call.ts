@@ -121,6 +121,10 @@ export class RelayCall implements RelayHandle, AttemptOwner {
     this.deadlines.done();
   }
 
+  mayResend(): boolean {
+    return this.lease?.resend() ?? false;
+  }
+
   broke(fault: EngineFault): void {
     if (this.over) return;
     if (!this.begun && isWorthRetrying(fault)) {
