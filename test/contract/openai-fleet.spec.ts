@@ -96,7 +96,7 @@ describe('several endpoints', () => {
     for (const one of upstreams) one.hangs = true;
     for (const one of upstreams) one.fault = { kind: 'cut', after: 'request' };
     await ask(engine);
-    await until(() => engine.stats().state === 'failed', 'the version to be out');
+    await until(() => engine.stats().state === 'unreachable', 'the version to be out');
     expect((await ask(engine))?.code).toBe('engine.upstream-unreachable');
     for (const one of upstreams) {
       one.hangs = false;

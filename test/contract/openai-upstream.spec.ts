@@ -1,5 +1,5 @@
 // A version behind another OpenAI-compatible server. The upstream here is a second gateway on a real model, so both ends of the wire are real.
-import OpenAI from 'openai';
+import OpenAI, { type APIError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aGateway, aKey, aVersion, publish, readyz, type TestGateway, until, untilServing } from '../support/gateway.js';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js';
@@ -70,10 +70,13 @@ describe('a version behind an OpenAI-compatible server', () => {
     ).rejects.toMatchObject({ status: 400 });
   });
 
-  it('fails with 502 while the upstream is gone, and is well again when it is back', async () => {
+  it('answers 503 with a time while the upstream is gone, and is well again when it is back', async () => {
     const { dataDir, url } = upstream;
     await upstream.close();
-    await expect(client.chat.completions.create({ model: 'public-name', messages: [question] })).rejects.toMatchObject({ status: 502 });
+    const asked = client.chat.completions.create({ model: 'public-name', messages: [question] });
+    const refusal: unknown = await asked.catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ status: 503, code: 'engine_unavailable' });
+    expect(Number((refusal as APIError).headers?.get('retry-after'))).toBeGreaterThan(0);
     upstream = await aGateway(upstreamDatabase.url, { gatewayId: 'upstream', dataDir, port: Number(new URL(url).port) });
     await until(
       async () => Object.values((await readyz(upstream.url)).checks.engines).every((engine) => engine.state === 'ready'),

@@ -107,14 +107,14 @@ export class FakeUpstream {
 
   constructor(readonly dialect: FakeDialect = 'vllm') {}
 
-  /** Resolves to the base URL. */
-  async start(): Promise<string> {
+  /** Resolves to the base URL. `port`: one that another had before; 0: any. */
+  async start(port = 0): Promise<string> {
     const server = createServer((request, response) => {
       this.handle(request, response).catch(() => response.destroy());
     });
     this.server = server;
     server.on('connection', (socket) => this.connections.set(socket, this.connections.size));
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    await new Promise<void>((done) => server.listen(port, '127.0.0.1', done));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   }
 

@@ -23,6 +23,11 @@ export function healthOf(versionId: string, arm: 'stable' | 'candidate', gateway
   const ready = engines.filter((engine) => engine?.state === 'ready').length;
   if (arm === 'stable' ? ready > 0 : ready === engines.length) return { state: 'ready' };
   if (failed) return { state: 'failed', ...(failed.reason ? { reason: failed.reason } : {}) };
+  const away = engines.filter((engine) => engine?.state === 'unreachable');
+  const [out] = away;
+  // Away for all since the last gateway lost it.
+  if (out)
+    return { state: 'unreachable', ...(out.reason ? { reason: out.reason } : {}), forS: Math.min(...away.map((one) => one?.forS ?? 0)) };
   return { state: 'loading' };
 }
 

@@ -98,6 +98,8 @@ export function causeText(reason: Reason, evidence: Evidence | null, subject: Su
       return `the engine of ${subject.candidate} failed${quoted(reason)}`;
     case 'stable.failed':
       return `the engine of stable ${subject.stable} failed${quoted(reason)}, so a rollback would leave nobody to answer`;
+    case 'stable.unreachable':
+      return `no server of stable ${subject.stable} can be reached${quoted(reason)}, so a rollback would leave nobody to answer`;
     case 'engine.not-ready':
       return `an engine is not ready${reason.text ? ` (${reason.text})` : ''}`;
     case 'reference.thin':

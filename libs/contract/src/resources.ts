@@ -32,7 +32,11 @@ export const reason = z.object({
   numbers: z.record(z.string(), z.number()).optional(),
 });
 
-const armHealth = z.object({ state: z.enum(['ready', 'loading', 'failed', 'unknown']), reason: z.string().optional() });
+const armHealth = z.object({
+  state: z.enum(['ready', 'loading', 'unreachable', 'failed', 'unknown']),
+  reason: z.string().optional(),
+  forS: z.number().optional(),
+});
 
 /** The evidence of one look, as stored with decisions. */
 export const evidence = z.object({
@@ -132,7 +136,16 @@ export const gatewayResource = z.object({
   seenAt: z.number(),
   live: z.boolean(),
   droppedWindows: z.int(),
-  engines: z.record(z.string(), z.object({ state: z.string(), reason: z.string().nullable(), crashes: z.int(), pid: z.int().nullable() })),
+  engines: z.record(
+    z.string(),
+    z.object({
+      state: z.string(),
+      reason: z.string().nullable(),
+      forS: z.number().optional(),
+      crashes: z.int(),
+      pid: z.int().nullable(),
+    }),
+  ),
 });
 
 /** RFC 9457 problem details, with Serin's stable code and the fields at fault. */

@@ -34,6 +34,7 @@ const table = {
   engine_failed: [502, 'server_error'],
   not_ready: [503, 'server_error'],
   model_not_ready: [503, 'server_error'],
+  engine_unavailable: [503, 'server_error'],
   shutting_down: [503, 'server_error'],
   timeout: [504, 'server_error'],
 } as const satisfies Record<string, readonly [number, OpenAiError['type']]>;

@@ -62,7 +62,7 @@ describe('promote', () => {
   });
 
   it('is refused for a candidate that does not answer', () => {
-    for (const state of ['loading', 'failed', 'unknown'] as const)
+    for (const state of ['loading', 'unreachable', 'failed', 'unknown'] as const)
       expect(ask('promote', onStep(0), { arms: { stable: { state: 'ready' }, candidate: { state } } })).toMatchObject({
         transition: 'hold',
       });

@@ -1,5 +1,6 @@
 // What a person asks for comes before the plan, but not before safety: a rollback onto a dead stable is refused and said so.
 import { held, moved } from './decision.js';
+import { isAway } from './health.js';
 import type { Decision, Evidence, OperatorCommand, Reason, Rollout } from './model.js';
 import { weightOf } from './weight.js';
 
@@ -25,13 +26,12 @@ export function obey(rollout: Rollout, evidence: Evidence, now: number): Decisio
     case 'promote':
       if (evidence.arms.candidate.state !== 'ready') return refused(`the candidate is ${evidence.arms.candidate.state}`);
       // Untried is better than dead: with no stable to answer, a person may put the candidate in its place.
-      if (weightOf(phase, rollout.plan) === 0 && evidence.arms.stable.state !== 'failed')
-        return refused('the candidate has served no traffic yet');
+      if (weightOf(phase, rollout.plan) === 0 && !isAway(evidence.arms.stable)) return refused('the candidate has served no traffic yet');
       return moved('promote', { phase: 'promoted', at: now }, reason, now);
     case 'rollback':
     case 'abort': {
       // Nothing is gained by moving users from a version that answers to one that does not; without users nothing moves.
-      if (weightOf(phase, rollout.plan) > 0 && evidence.arms.stable.state === 'failed' && evidence.arms.candidate.state === 'ready')
+      if (weightOf(phase, rollout.plan) > 0 && isAway(evidence.arms.stable) && evidence.arms.candidate.state === 'ready')
         return refused('stable cannot serve; the candidate keeps its traffic');
       const end = command.kind === 'rollback' ? 'rolledBack' : 'aborted';
       return moved(command.kind, { phase: end, at: now, reason }, reason, now);

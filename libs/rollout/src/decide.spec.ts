@@ -37,6 +37,12 @@ const withStep = (weightPct: number): Plan => ({
 });
 const candidateFailed: Partial<Evidence> = { arms: { stable: { state: 'ready' }, candidate: { state: 'failed', reason: 'SIGABRT' } } };
 const stableFailed: Partial<Evidence> = { arms: { stable: { state: 'failed', reason: 'SIGABRT' }, candidate: { state: 'ready' } } };
+const candidateAway: Partial<Evidence> = {
+  arms: { stable: { state: 'ready' }, candidate: { state: 'unreachable', reason: 'connection refused', forS: 3_600 } },
+};
+const stableAway = (forS: number): Partial<Evidence> => ({
+  arms: { stable: { state: 'unreachable', reason: 'connection refused', forS }, candidate: { state: 'ready' } },
+});
 const bothFailed: Partial<Evidence> = { arms: { stable: { state: 'failed' }, candidate: { state: 'failed' } } };
 
 type Row = [what: string, phase: Phase, more: Partial<Evidence>, transition: string, next: string, code: string, own?: Plan];
@@ -265,6 +271,50 @@ describe('a failed check', () => {
 
   it('below the threshold changes nothing', () => {
     expect(look(onStep(0), failing([aFinding('latency', 'inconclusive', 5.1)], Math.log(100) - 1e-9)).transition).toBe('hold');
+  });
+});
+
+describe('servers that cannot be reached', () => {
+  it('of the candidate take nothing back and let nothing forward, however good the proof: it has shown nothing', () => {
+    for (const phase of [onStep(0, 700), baking(700)]) {
+      const decision = look(phase, candidateAway);
+      expect(decision).toMatchObject({ next: phase, transition: 'hold', reason: { code: 'engine.not-ready', direction: 'candidate' } });
+      expect(decision.reason.text).toBe('candidate unreachable: connection refused');
+    }
+    expect(look(pending(), candidateAway)).toMatchObject({ transition: 'hold', next: { phase: 'pending' } });
+  });
+
+  it('of the candidate are asked about when the step is overdue', () => {
+    const { deadlineS = 0 } = plan.steps[0] ?? {};
+    const seen = { ...candidateAway, counts: { ...evidence().counts, lastCandidateAt: secondsAgo(1), lastStableAt: secondsAgo(1) } };
+    expect(look(onStep(0, deadlineS + 1), seen)).toMatchObject({ transition: 'pause', reason: { code: 'deadline' } });
+  });
+
+  it('of the candidate do not shield it from what users met before', () => {
+    const bad: Partial<Evidence> = { findings: [aFinding('errors', 'fail', 9)], combined: { logE: 9, threshold: 4.6, share: {} } };
+    expect(look(onStep(0), { ...bad, ...candidateAway })).toMatchObject({ transition: 'rollback', reason: { check: 'errors' } });
+  });
+
+  it('of stable hold everything for half a minute, then a person is asked', () => {
+    const bad: Partial<Evidence> = { findings: [aFinding('entropy', 'fail', 9)], combined: { logE: 9, threshold: 4.6, share: {} } };
+    for (const phase of [pending(), onStep(0), baking()]) {
+      expect(look(phase, { ...bad, ...stableAway(30) })).toMatchObject({
+        transition: 'hold',
+        next: phase,
+        reason: { code: 'stable.unreachable', direction: 'stable', text: 'connection refused' },
+      });
+      expect(look(phase, { ...bad, ...stableAway(31) })).toMatchObject({ transition: 'pause', reason: { code: 'stable.unreachable' } });
+    }
+    expect(look(onStep(0), bad).transition).toBe('rollback');
+  });
+
+  it('of stable are nowhere to roll back to, for a failed candidate as for a person', () => {
+    const worse: Partial<Evidence> = { arms: { stable: { state: 'unreachable' }, candidate: { state: 'failed' } } };
+    expect(look(onStep(0), worse).transition).toBe('hold');
+    expect(look(pending(), worse).transition).toBe('rollback');
+    const command = { kind: 'rollback', reason: 'enough', actor: 'ada' } as const;
+    expect(look(onStep(0), { ...stableAway(5), command })).toMatchObject({ transition: 'hold', reason: { code: 'command.refused' } });
+    expect(look(onStep(0), { ...worse, command }).transition).toBe('rollback');
   });
 });
 

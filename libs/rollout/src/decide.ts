@@ -1,9 +1,10 @@
 // The decision: a pure function from a rollout and its evidence to a transition. Read it top to bottom: it is the order of judgment.
 
-import type { Arm, CheckName, Finding } from '#libs/base';
+import type { CheckName, Finding } from '#libs/base';
 import { obey } from './command.js';
 import { held, moved } from './decision.js';
-import { isActive, isTerminal } from './graph.js';
+import { isTerminal } from './graph.js';
+import { judgeHealth, notReady, paused } from './health.js';
 import type { ActivePhase, Decision, Evidence, Phase, Reason, Rollout } from './model.js';
 import { weightOf } from './weight.js';
 
@@ -21,23 +22,6 @@ export function decide(rollout: Rollout, evidence: Evidence, now: number): Decis
     judgeEvidence(rollout, evidence, now) ??
     proceed(rollout, phase, evidence, now)
   );
-}
-
-/** Rollback is not always safe: onto a dead stable it would turn a bad answer into no answer. Then the weight stays and a person is asked. */
-function judgeHealth(rollout: Rollout, evidence: Evidence, now: number): Decision | null {
-  const { phase, plan } = rollout;
-  const { stable, candidate } = evidence.arms;
-  const cause = (code: string, arm: Arm): Reason => {
-    const text = evidence.arms[arm].reason;
-    return { code, check: 'engine', direction: arm, ...(text ? { text } : {}) };
-  };
-  if (candidate.state === 'failed' && (stable.state !== 'failed' || weightOf(phase, plan) === 0)) {
-    const reason = cause('engine.failed', 'candidate');
-    return moved('rollback', { phase: 'rolledBack', at: now, reason }, reason, now);
-  }
-  if (stable.state !== 'failed') return null;
-  const reason = cause('stable.failed', 'stable');
-  return isActive(phase) ? paused(phase, reason, now) : held(phase, reason, now);
 }
 
 /** Any check that fails takes the candidate back at once, without waiting for a bake, also during a pause. */
@@ -96,15 +80,12 @@ function proceed(rollout: Rollout, phase: Exclude<Phase, { readonly at: number }
   }
 }
 
-function paused(from: ActivePhase, reason: Reason, now: number): Decision {
-  return moved('pause', { phase: 'paused', since: now, reason, from }, reason, now);
-}
-
 /** Both engines must answer before anything else is asked of the candidate. */
 function leavePending(rollout: Rollout, phase: ActivePhase, evidence: Evidence, now: number): Decision {
   const { stable, candidate } = evidence.arms;
   if (stable.state !== 'ready' || candidate.state !== 'ready') {
-    const reason: Reason = { code: 'engine.not-ready', text: `stable ${stable.state}, candidate ${candidate.state}` };
+    const why = [stable.reason, candidate.reason].filter((one) => one !== undefined).map((one) => `: ${one}`);
+    const reason: Reason = { code: 'engine.not-ready', text: `stable ${stable.state}, candidate ${candidate.state}${why.join('')}` };
     return now - phase.since > rollout.plan.noDataLimitS * 1000 ? paused(phase, reason, now) : held(phase, reason, now);
   }
   if (rollout.plan.gate) return moved('gate', { phase: 'gating', since: now }, { code: 'gate.started' }, now);
@@ -169,6 +150,8 @@ function leaveStep(rollout: Rollout, phase: Exposed, evidence: Evidence, now: nu
   const silence = silentArm(rollout, phase, evidence, now);
   if (silence) return paused(phase, silence, now);
   if (propagating) return overdue({ code: 'propagating' });
+  const away = notReady(evidence);
+  if (away) return overdue(away);
   if (elapsedMs < step.minS * 1000) return held(phase, { code: 'step.time' }, now);
   // At 100% there is no stable beside the candidate: nothing to compare, only time to pass.
   if (step.weightPct === 100) return answeredSince(phase, evidence) ? forward() : overdue({ code: 'step.responses' });
@@ -207,7 +190,8 @@ function answeredSince(phase: Exposed, { counts }: Evidence): boolean {
 function leaveBake(rollout: Rollout, phase: Exposed, evidence: Evidence, now: number): Decision {
   const silence = silentArm(rollout, phase, evidence, now);
   if (silence) return paused(phase, silence, now);
-  if (evidence.arms.candidate.state !== 'ready') return held(phase, { code: 'engine.not-ready', direction: 'candidate' }, now);
+  const away = notReady(evidence);
+  if (away) return held(phase, away, now);
   if (evidence.combined.logE >= amberLogE) return held(phase, { code: 'amber' }, now);
   if (now - phase.since < rollout.plan.bakeS * 1000) return held(phase, { code: 'bake.time' }, now);
   if (!answeredSince(phase, evidence)) return held(phase, { code: 'bake.responses' }, now);

@@ -36,10 +36,12 @@ export interface Rollout {
   readonly createdAt: number;
 }
 
-/** Can this version answer now? `unknown`: no live gateway reported. */
+/** Can this version answer now? `unreachable`: its servers cannot, which tells nothing about the version. `unknown`: no live gateway reported. */
 export interface ArmHealth {
-  readonly state: 'ready' | 'loading' | 'failed' | 'unknown';
+  readonly state: 'ready' | 'loading' | 'unreachable' | 'failed' | 'unknown';
   readonly reason?: string;
+  /** With `unreachable`: seconds since. */
+  readonly forS?: number;
 }
 
 export interface OperatorCommand {

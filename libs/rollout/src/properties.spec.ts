@@ -45,7 +45,9 @@ const checks = fc.constantFrom(
 );
 const logs = fc.double({ min: -700, max: 700, noNaN: true });
 const counts = fc.integer({ min: 0, max: 5_000 });
-const arms = fc.record({ state: fc.constantFrom('ready' as const, 'loading' as const, 'failed' as const, 'unknown' as const) });
+const arms = fc.record({
+  state: fc.constantFrom('ready' as const, 'loading' as const, 'unreachable' as const, 'failed' as const, 'unknown' as const),
+});
 const evidences: fc.Arbitrary<Evidence> = fc
   .record({
     arms: fc.record({ stable: arms, candidate: arms }),
@@ -136,7 +138,7 @@ describe('whatever the evidence', () => {
         const { next, transition } = decide(aRollout(phase, own), failing, now);
         if (weightOf(phase, own) === 0) return;
         expect(weightOf(next, own)).toBeLessThanOrEqual(weightOf(phase, own));
-        if (seen.arms.stable.state !== 'failed') expect(transition).toBe('rollback');
+        if (!['failed', 'unreachable'].includes(seen.arms.stable.state)) expect(transition).toBe('rollback');
         else expect(['hold', 'pause']).toContain(transition);
       }),
       runs,

@@ -3,8 +3,10 @@ import type { EntityManager } from 'typeorm';
 import { json, row, rows } from './rows.js';
 
 export interface EngineReport {
-  readonly state: 'idle' | 'loading' | 'ready' | 'restarting' | 'failed' | 'stopped';
+  readonly state: 'idle' | 'loading' | 'ready' | 'restarting' | 'unreachable' | 'failed' | 'stopped';
   readonly reason: string | null;
+  /** Seconds that it has been in this state. A duration, for the clocks of gateways differ. Absent in reports of before. */
+  readonly forS?: number;
   readonly crashes: number;
   readonly pid: number | null;
 }

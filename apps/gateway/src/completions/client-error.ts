@@ -21,6 +21,8 @@ export function clientError(fault: EngineFault, promptParam: string): OpenAiErro
     case 'engine.not-loaded':
     case 'engine.load-failed':
       return openAiError('model_not_ready', 'The model is not ready. Try again in a moment.', afterS(fault, 2));
+    case 'engine.upstream-unreachable':
+      return openAiError('engine_unavailable', 'No server of the model can be reached. Try again in a moment.', afterS(fault, 2));
     default:
       return openAiError('engine_failed', 'The model failed while it answered. Try again.');
   }

@@ -3,8 +3,13 @@
 /** Consecutive failures that open it (promise P2). */
 export const breakerLimit = 20;
 
+/** Outages that explain failures, per rollout: a version that fells its servers again and again is not excused for ever. */
+const mostOutages = 3;
+
 export class Breaker {
   private failures = 0;
+  private outages = 0;
+  private out = false;
   private rolloutId: string | null = null;
 
   /** A new rollout of the version is a new chance. */
@@ -12,10 +17,25 @@ export class Breaker {
     if (rolloutId === this.rolloutId) return;
     this.rolloutId = rolloutId;
     this.failures = 0;
+    this.outages = 0;
   }
 
   failed(): void {
-    this.failures += 1;
+    if (!this.out) this.failures += 1;
+  }
+
+  /**
+   * The version's servers cannot be reached, or can be again: what failed by that says nothing about the version. Until then it is out of service by
+   * its own state.
+   */
+  outage(out: boolean): void {
+    if (out === this.out) return;
+    if (out) {
+      this.outages += 1;
+      if (this.outages > mostOutages) return;
+      this.failures = 0;
+    }
+    this.out = out;
   }
 
   succeeded(): void {

@@ -24,6 +24,12 @@ export interface Served {
   readonly breaker: Breaker;
 }
 
+interface Trouble {
+  readonly text: string;
+  /** Its servers cannot be reached, which says nothing about the version. */
+  readonly away: boolean;
+}
+
 interface Slot {
   version: ServedVersion;
   /** What requests are given; null until the spec was read. Made anew when it changes, not for each request. */
@@ -31,10 +37,12 @@ interface Slot {
   engine: InferenceEngine | null;
   /** Of the engine, kept up by its events: asking for all its figures costs more than everything else about a request's place. */
   state: EngineStats['state'] | null;
-  /** Why there is no engine. */
-  trouble: string | null;
+  /** Why it could not be loaded; null when it was. */
+  trouble: Trouble | null;
   readonly breaker: Breaker;
   readonly stop: AbortController;
+  /** What was reported last, and since when on the monotonic clock. */
+  reported: { readonly state: EngineReport['state']; readonly sinceMs: number } | null;
 }
 
 /** One engine for operators: what it can do, and what it does. */
@@ -90,7 +98,8 @@ export class EnginePool {
 
   /** States by version id, as the controller reads them. */
   report(): Record<string, EngineReport> {
-    return Object.fromEntries([...this.slots].map(([id, slot]) => [id, reportOf(slot)]));
+    const nowMs = this.options.clock.monotonicMs();
+    return Object.fromEntries([...this.slots].map(([id, slot]) => [id, aged(slot, stateOf(slot), nowMs)]));
   }
 
   /** What each engine does right now, by version id. */
@@ -118,6 +127,7 @@ export class EnginePool {
       trouble: null,
       breaker: new Breaker(),
       stop: new AbortController(),
+      reported: null,
     };
     this.slots.set(version.id, slot);
     void this.load(slot);
@@ -131,34 +141,35 @@ export class EnginePool {
       slot.trouble = await this.tryLoad(slot);
       this.options.onChange();
       if (slot.trouble === null || slot.stop.signal.aborted) return;
-      log.error({ version: slot.version.label, model: slot.version.model }, `version cannot be served: ${slot.trouble}`);
+      log.error({ version: slot.version.label, model: slot.version.model }, `version cannot be served: ${slot.trouble.text}`);
       await clock.sleep(Math.max(shortestPauseMs, pausePerTry * (clock.monotonicMs() - sinceMs)), slot.stop.signal).catch(() => undefined);
     }
   }
 
-  private async tryLoad(slot: Slot): Promise<string | null> {
+  private async tryLoad(slot: Slot): Promise<Trouble | null> {
     const parsed = versionSpec.safeParse(slot.version.spec);
-    if (!parsed.success) return `the stored spec is not valid: ${z.prettifyError(parsed.error)}`;
+    if (!parsed.success) return { text: `the stored spec is not valid: ${z.prettifyError(parsed.error)}`, away: false };
     const served = { version: slot.version, spec: parsed.data, breaker: slot.breaker };
     slot.served = { ...served, engine: slot.engine };
     try {
       const made = await this.options.factory(parsed.data.engine, slot.version);
-      if (!made.ok) return told({ ...made.fault, message: `${made.fault.code}: ${made.fault.message}` });
+      if (!made.ok) return { text: told({ ...made.fault, message: `${made.fault.code}: ${made.fault.message}` }), away: false };
       if (slot.stop.signal.aborted) return null;
       const engine = made.value;
       await slot.engine?.unload(0);
       slot.engine = engine;
       slot.served = { ...served, engine };
       slot.state = engine.stats().state;
-      engine.onStateChange((stats) => {
-        if (slot.engine === engine) slot.state = stats.state;
+      engine.onStateChange(({ state }) => {
+        if (slot.engine === engine) slot.state = state;
+        if (state === 'unreachable' || state === 'ready') slot.breaker.outage(state === 'unreachable');
         this.options.onChange();
       });
       await engine.load(slot.stop.signal);
       return null;
     } catch (error) {
-      if (error instanceof EngineError) return told(error.fault);
-      return error instanceof Error ? error.message : String(error);
+      if (error instanceof EngineError) return { text: told(error.fault), away: slot.engine?.stats().state === 'unreachable' };
+      return { text: error instanceof Error ? error.message : String(error), away: false };
     }
   }
 
@@ -179,13 +190,20 @@ export class EnginePool {
   }
 }
 
-function reportOf(slot: Slot): EngineReport {
+function stateOf(slot: Slot): Omit<EngineReport, 'forS'> {
   const stats = slot.engine?.stats();
   const crashes = stats?.crashes ?? 0;
   if (slot.breaker.open) return { state: 'failed', reason: slot.breaker.reason, crashes, pid: stats?.pid ?? null };
-  if (slot.trouble !== null && stats?.state !== 'ready') return { state: 'failed', reason: slot.trouble, crashes, pid: null };
+  if (slot.trouble !== null && stats?.state !== 'ready') {
+    return { state: slot.trouble.away ? 'unreachable' : 'failed', reason: slot.trouble.text, crashes, pid: null };
+  }
   if (!stats) return { state: 'loading', reason: null, crashes: 0, pid: null };
   return { state: stats.state === 'idle' ? 'loading' : stats.state, reason: stats.reason, crashes, pid: stats.pid };
+}
+
+function aged(slot: Slot, report: Omit<EngineReport, 'forS'>, nowMs: number): EngineReport {
+  if (slot.reported?.state !== report.state) slot.reported = { state: report.state, sinceMs: nowMs };
+  return { ...report, forS: Math.floor((nowMs - slot.reported.sinceMs) / 1_000) };
 }
 
 /** A fault in one line. This is all that whoever registered the version gets to see of it, so field and remedy belong to it. */

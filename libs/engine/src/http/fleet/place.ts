@@ -68,7 +68,8 @@ export class Place implements Lease, Seated {
   }
 
   resend(): boolean {
-    if (this.begun || this.over || this.resent || !this.landlord.spare()) return false;
+    const may = !this.begun && !this.over && !this.resent && !this.unjudged;
+    if (!may || !this.landlord.spare()) return false;
     this.resent = true;
     return true;
   }
