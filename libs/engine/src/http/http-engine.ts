@@ -18,19 +18,19 @@ import {
 import type { RelayHandle, RelayRequest, RelaySink } from '../relay.js';
 import { readAnswer } from './answer.js';
 import { explain, within } from './bounded.js';
-import { type Body, Connection, maxConnections, NotAStream } from './connection.js';
+import { type Body, Connection, maxConnections } from './connection.js';
 import { mostChoices } from './dialect.js';
 import { embedAt } from './embed.js';
 import { EventReader } from './events.js';
-import { errorIn, faultOf, refusalFault, reportedFault } from './faults.js';
+import { faultOf } from './faults.js';
 import { awaitLease } from './fleet/await-lease.js';
 import { Fleet } from './fleet/fleet.js';
 import { loadOf, mergeMetrics } from './fleet/fleet-metrics.js';
 import { isWorthRetrying, type Lease, resultOf } from './fleet/lease.js';
 import { checkEndpoints, type Surveyed, surveyEndpoints } from './fleet/survey.js';
 import { type NamedTarget, targetsOf } from './fleet/targets.js';
-import { json } from './identify.js';
 import { MetricsReader } from './metrics-reader.js';
+import { openStream, settle } from './open-stream.js';
 import { Relays, refuseRelay, relayEndpoints } from './relay/relays.js';
 import { type PreparedRequest, prepareRequest } from './request-body.js';
 import { describeUpstream, type UpstreamFacts } from './upstream-facts.js';
@@ -60,8 +60,6 @@ const defaultSampling = { topLogprobs: 20, share: 1 };
 /** An answer may be this long on the wire: log probabilities of 20 tokens, generously, for each token that was asked for. */
 const bytesPerToken = 8 << 10;
 const bytesPerAnswer = 1 << 20;
-/** How long an upstream may take to close an answer that has ended before we close the connection. */
-const settleMs = 500;
 
 export class HttpEngine implements InferenceEngine {
   readonly kind = 'http';
@@ -227,7 +225,8 @@ export class HttpEngine implements InferenceEngine {
     lease.lost = () =>
       given.abort(new EngineError(faultOf('engine.upstream-unreachable', 'the endpoint fell silent', { retryable: true })));
     try {
-      body = await this.post(lease, prepared, AbortSignal.any([signal, watch.signal, given.signal]));
+      const secret = this.options.credential;
+      body = await openStream(lease, prepared, { secret, now: this.clock.now() }, AbortSignal.any([signal, watch.signal, given.signal]));
       const events = new EventReader(body, mostBytesOf(request, prepared));
       for await (const event of readAnswer(events, { request: prepared, facts, secret })) {
         watch.pause();
@@ -238,7 +237,7 @@ export class HttpEngine implements InferenceEngine {
           this.cachedTokens += event.usage.cachedTokens;
           this.expected.observe(request.sampling.maxTokens, event.usage.outputTokens / prepared.choices);
           lease.done('ok');
-          void this.settle(events, given);
+          void settle(events, given, this.clock);
         }
         yield event;
         if (signal.aborted && !whole) throw signal.reason;
@@ -304,33 +303,6 @@ export class HttpEngine implements InferenceEngine {
   async unload(drainMs: number): Promise<void> {
     await this.leave(drainMs);
     this.enter('stopped', null);
-  }
-
-  private async post(lease: Lease, { endpoint, body }: PreparedRequest, signal: AbortSignal): Promise<Body> {
-    const { credential } = this.options;
-    const { connection } = lease;
-    try {
-      const answer = await connection.stream(`${connection.target.apiPath}${endpoint}`, body, signal, () => lease.resend());
-      if ('refusal' in answer) throw new EngineError(refusalFault(answer.refusal, this.clock.now(), credential));
-      // A connection that is given up must not end the process by an error that nobody reads.
-      answer.body.on('error', () => undefined);
-      return answer.body;
-    } catch (error) {
-      if (!(error instanceof NotAStream)) throw error;
-      const reported = errorIn(json(error.text));
-      throw new EngineError(
-        reported ? reportedFault(reported, credential) : faultOf('engine.upstream-error', error.message, { retryable: true }),
-      );
-    }
-  }
-
-  /** Lets a finished answer close, so that its connection can serve again; closes it otherwise. Never rejects. */
-  private async settle(events: EventReader, given: AbortController): Promise<void> {
-    const ended = new AbortController();
-    const late = this.clock.sleep(settleMs, ended.signal).then(() => given.abort());
-    await Promise.race([events.settle(), late]).catch(() => given.abort());
-    ended.abort();
-    await late.catch(() => undefined);
   }
 
   private open(targets: readonly NamedTarget[]): Opened[] {

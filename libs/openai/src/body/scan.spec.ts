@@ -79,6 +79,8 @@ describe('a body that is one JSON object', () => {
     if (!scanned.ok) throw new Error(scanned.fault.message);
     expect(before).toEqual({ q: 1, [String.raw`\u006`]: 2 });
     expect(scanned.value.members.map(({ name }) => name)).toEqual(['q', 'model']);
+    // What a schema checks is what was routed by.
+    expect(scanned.value.whole()).toEqual({ q: 1, model: 2 });
   });
 
   it('may be longer than the memory was until then', () => {
