@@ -20,11 +20,6 @@ export const forwarded = [
   'service_tier',
   'prompt_cache_key',
   'safety_identifier',
-  'chat_template_kwargs',
-  'min_tokens',
-  'ignore_eos',
-  'stop_token_ids',
-  'skip_special_tokens',
 ] as const;
 
 const generating = [...forwarded, 'stream', 'n', 'seed', 'stop', 'temperature', 'top_p'];
