@@ -16,6 +16,7 @@ export interface Door {
 /** Counts the request in before its body is read: an excess is refused cheaply. */
 export function enter({ limits, response }: Door, { key, keyId }: Exclude<Authorised, { error: unknown }>, nowMs: number): Checked<Entry> {
   const entered = limits.enter(keyId, key, nowMs);
+  if (entered.ok && !entered.value.isMetered) return entered;
   for (const [name, value] of entered.ok ? entered.value.headers(nowMs) : limits.headers(keyId, key, nowMs))
     response.setHeader(name, value);
   // 'close' comes after every ending: an answer that is out, a client that is gone, an error of our own.

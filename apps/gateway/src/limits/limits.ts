@@ -10,6 +10,8 @@ import { isUnlimited, type Share, shareOf } from './share.js';
 
 /** A request that was let in. It holds its place until `leave`. */
 export interface Entry {
+  /** False: its key has no limits, nothing is counted and nothing has to be left. */
+  readonly isMetered: boolean;
   /** False: tokens need no estimate. */
   readonly metersTokens: boolean;
   /** Holds tokens for it; the error when the key has not so many left, and nothing is held then. Once per entry. */
@@ -23,7 +25,14 @@ export interface Entry {
 }
 
 const noHeaders: readonly Header[] = [];
-const free: Entry = { metersTokens: false, reserve: () => null, settle: () => undefined, leave: () => undefined, headers: () => noHeaders };
+const free: Entry = {
+  isMetered: false,
+  metersTokens: false,
+  reserve: () => null,
+  settle: () => undefined,
+  leave: () => undefined,
+  headers: () => noHeaders,
+};
 
 /** Times are monotonic milliseconds. A call costs about a microsecond and waits for nobody. */
 export class Limits {
@@ -42,8 +51,9 @@ export class Limits {
 
   /** Lets a request in, or says `rate_limit_exceeded` with the seconds to wait. A refused request costs its key nothing. */
   enter(keyId: string, key: KnownKey, nowMs: number): Checked<Entry> {
-    const share = shareOf(key.limits ?? this.defaults, this.gateways);
-    if (isUnlimited(share)) return good(free);
+    const limits = key.limits ?? this.defaults;
+    if (isUnlimited(limits)) return good(free);
+    const share = shareOf(limits, this.gateways);
     const meter = this.meterOf(keyId);
     const excess = meter.begin(share, nowMs);
     return excess ? refuse(errorOf(excess, key, share)) : good(new HeldEntry(meter, key, share));
@@ -51,8 +61,8 @@ export class Limits {
 
   /** Headers for a request that was not let in. */
   headers(keyId: string, key: KnownKey, nowMs: number): readonly Header[] {
-    const share = shareOf(key.limits ?? this.defaults, this.gateways);
-    return isUnlimited(share) ? noHeaders : rateHeaders(this.meterOf(keyId), share, nowMs);
+    const limits = key.limits ?? this.defaults;
+    return isUnlimited(limits) ? noHeaders : rateHeaders(this.meterOf(keyId), shareOf(limits, this.gateways), nowMs);
   }
 
   private meterOf(keyId: string): KeyMeter {
@@ -66,6 +76,7 @@ export class Limits {
 }
 
 class HeldEntry implements Entry {
+  readonly isMetered = true;
   private held = 0;
   private promptTokens = 0;
   private settled = false;

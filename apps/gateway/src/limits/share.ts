@@ -21,6 +21,6 @@ export function shareOf(limits: KeyLimits, gateways: number): Share {
   };
 }
 
-export function isUnlimited({ requests, tokens, running }: Share): boolean {
-  return requests === null && tokens === null && running === null;
+export function isUnlimited({ requestsPerMinute, tokensPerMinute, concurrentRequests }: KeyLimits): boolean {
+  return requestsPerMinute === null && tokensPerMinute === null && concurrentRequests === null;
 }
