@@ -6,6 +6,8 @@ import { type CountedUnits, isCountedUnits } from './counted-units.js';
 
 const shortestPauseMs = 100;
 const longestPauseMs = 10_000;
+/** A process that does not listen by then hangs at its start. Loading engines takes no part of it. */
+const startLimitMs = 60_000;
 /** Who listened this long did not die of how it was started. */
 const soundAfterMs = 60_000;
 /** Counted in pings, not in time: a machine that slept wakes with all of them late. */
@@ -99,7 +101,14 @@ export class SupervisedChild {
       });
     });
     const listens = new Promise<null>((done) => child.once('message', () => done(null)));
+    const decided = new AbortController();
+    const late = this.options.clock.sleep(startLimitMs, decided.signal).then(
+      () => child.kill('SIGKILL'),
+      () => false,
+    );
     const failed = await Promise.race([listens, this.exited.then((how) => how ?? 'exit code 0')]);
+    decided.abort();
+    await late;
     if (failed === null) void this.watch(child);
     return failed;
   }
