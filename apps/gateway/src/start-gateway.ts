@@ -83,6 +83,11 @@ export interface RunningGateway {
 }
 
 const databaseSilenceMs = 5_000;
+/**
+ * Connections that the kernel keeps until they are accepted, as far as it allows (`net.core.somaxconn`). Node's own 511 are a quarter of a second of
+ * clients that all connect anew: what comes beyond is dropped and tried again after 1, 3 and 7 s, or reset.
+ */
+const backlog = 4_096;
 /** For the last words of what is cut. */
 const cutMs = 2_000;
 /** For the last windows and a goodbye. A silent database must not hold a stop until somebody kills the process. */
@@ -198,7 +203,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   let admin: Server | null = null;
   try {
     if (options.adminPort !== undefined) admin = await listenAdmin(otherwise, options.host, options.adminPort);
-    const where: FastifyListenOptions & ListenOptions = { port: options.port, host: options.host, reusePort: options.sharesPort === true };
+    const where: FastifyListenOptions & ListenOptions = {
+      port: options.port,
+      host: options.host,
+      reusePort: options.sharesPort === true,
+      backlog,
+    };
     await app.listen(where);
   } catch (error) {
     admin?.close();
