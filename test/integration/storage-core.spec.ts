@@ -153,6 +153,10 @@ describe('windows', () => {
         entropyMeanNats,
         entropyMaxNats: 1,
         nllMeanNats: 0.1,
+        refused: false,
+        looped: false,
+        countedUnfinished: false,
+        costMicros: null,
       });
     }
     return book.drain();

@@ -21,6 +21,10 @@ export function anObservation(more: Partial<Observation> = {}): Observation {
     outputTokens: 20,
     entropyMeanNats: 0.3,
     entropyMaxNats: 1,
+    refused: false,
+    looped: false,
+    countedUnfinished: false,
+    costMicros: null,
     nllMeanNats: 0.2,
     ...more,
   };

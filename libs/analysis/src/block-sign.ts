@@ -26,7 +26,7 @@ export interface BlockOptions {
 export function cutBlocks(windows: readonly Window[], { blockMs, settleMs, now }: BlockOptions): Block[] {
   const seconds = new Map<number, { n: [number, number]; sum: [number, number] }>();
   for (const { key, counts } of windows) {
-    if (key.arm === null || counts.lnTotalCount === 0) continue;
+    if (key.arm === null || key.arm === 'control' || counts.lnTotalCount === 0) continue;
     const arm = key.arm === 'candidate' ? 1 : 0;
     const cell = seconds.get(key.secondAt) ?? { n: [0, 0], sum: [0, 0] };
     cell.n[arm] += counts.lnTotalCount;

@@ -39,11 +39,11 @@ const noCounts = (): ArmCounts => ({ responses: 0, events: 0, units: 0, lnTotalC
 export function countEpochs(windows: readonly Window[], epochs: readonly Epoch[]): EpochCounts[] {
   const byEpoch = new Map(epochs.map(({ epoch, weight }) => [epoch, { epoch, weight, stable: noCounts(), candidate: noCounts() }]));
   for (const { key, counts } of windows) {
-    if (key.arm === null || key.epoch === null) continue;
+    if (key.arm === null || key.arm === 'control' || key.epoch === null) continue;
     const arm = byEpoch.get(key.epoch)?.[key.arm];
     if (!arm) continue;
     arm.responses += counts.responses;
-    arm.events += counts.errors + counts.timeouts + counts.nonFinite;
+    arm.events += counts.errors + counts.timeouts + counts.unfinished + counts.nonFinite;
     arm.units += counts.units;
     arm.lnTotalCount += counts.lnTotalCount;
     arm.lnTotalSum += counts.lnTotalSum;
@@ -65,7 +65,7 @@ export function epochHistograms(
       .map(({ epoch, weight }) => [epoch, { weight, classes: new Map<string, { stable: Histogram; candidate: Histogram }>() }]),
   );
   for (const { key, counts } of windows) {
-    if (key.arm === null || key.epoch === null) continue;
+    if (key.arm === null || key.arm === 'control' || key.epoch === null) continue;
     const epoch = byEpoch.get(key.epoch);
     if (!epoch || counts.histograms[metric].size === 0) continue;
     const promptClass = fits ? judgedClass(fits, key.promptClass) : pooledClass;

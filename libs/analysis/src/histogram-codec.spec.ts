@@ -8,12 +8,21 @@ const histogram: fc.Arbitrary<Histogram> = fc
     maxLength: 30,
   })
   .map((cells) => new Map(cells));
-const five = fc.record({ entropy: histogram, length: histogram, ttft: histogram, interToken: histogram, total: histogram });
+const every = fc.record({
+  entropy: histogram,
+  length: histogram,
+  ttft: histogram,
+  interToken: histogram,
+  total: histogram,
+  input: histogram,
+  cost: histogram,
+  quality: histogram,
+});
 
 describe('histograms as bytes', () => {
   it('come back as they were', () => {
     fc.assert(
-      fc.property(five, (all) => {
+      fc.property(every, (all) => {
         expect(decodeHistograms(encodeHistograms(all))).toEqual(all);
       }),
     );
@@ -22,7 +31,7 @@ describe('histograms as bytes', () => {
 
   it('do not depend on the order in which counts came', () => {
     fc.assert(
-      fc.property(five, (all) => {
+      fc.property(every, (all) => {
         const reversed = Object.fromEntries(
           Object.entries(all).map(([metric, one]) => [metric, new Map([...one].reverse())]),
         ) as typeof all;
@@ -50,7 +59,7 @@ describe('histograms as bytes', () => {
 
   it('are never something that was not written: any other bytes are refused', () => {
     fc.assert(
-      fc.property(five, fc.nat(), fc.integer({ min: 1, max: 255 }), (all, where, flip) => {
+      fc.property(every, fc.nat(), fc.integer({ min: 1, max: 255 }), (all, where, flip) => {
         const bytes = Uint8Array.from(encodeHistograms(all));
         const at = where % bytes.length;
         bytes[at] = (bytes[at] ?? 0) ^ flip;

@@ -4,14 +4,14 @@ import type { Histogram, WindowMetric } from './window.js';
 
 const formatVersion = 1;
 /** Order is the format: append only. */
-const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total'];
+const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total', 'input', 'cost', 'quality'];
 const maxBuckets = 100_000;
 
 export class HistogramFormatError extends Error {
   override readonly name = 'HistogramFormatError';
 }
 
-/** Serialises the five histograms of a window. Counts must be non-negative safe integers. */
+/** Serialises the histograms of a window. Counts must be non-negative safe integers. */
 export function encodeHistograms(histograms: Record<WindowMetric, Histogram>): Uint8Array {
   const bytes: number[] = [formatVersion];
   metrics.forEach((metric, number) => {

@@ -12,6 +12,7 @@ export * from './linear-tilt.js';
 export * from './log-tilt.js';
 export * from './mixture.js';
 export * from './paired.js';
+export * from './paired-window.js';
 export * from './sketch.js';
 export * from './step.js';
 export * from './tilt.js';

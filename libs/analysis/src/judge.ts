@@ -32,7 +32,7 @@ export interface JudgeInput {
   /** Null until stable's reference was thick enough: entropy, length and gross latency stay unmeasured. */
   readonly scores: FrozenScores | null;
   readonly checks: CheckOptions;
-  readonly promotion: { readonly alpha: number; readonly gating: readonly ('entropy' | 'errors')[] };
+  readonly promotion: { readonly alpha: number; readonly gating: readonly CheckName[] };
   readonly guards: { readonly minResponses: number; readonly minUnits: number; readonly minS: number };
   /** Bound on a false rollback over the whole rollout. */
   readonly alpha: number;
@@ -98,7 +98,7 @@ function measure(input: JudgeInput, epochs: readonly EpochCounts[]): Measured[] 
 function prove(input: JudgeInput, epochs: readonly EpochCounts[]): Judgement['promotion'] {
   const needed = Math.log(1 / input.promotion.alpha);
   return input.promotion.gating
-    .filter((check) => input.checks[check].enabled)
+    .filter((check) => (check === 'entropy' || check === 'errors') && input.checks[check].enabled)
     .map((check) => {
       const logE = check === 'entropy' ? proveTilted('entropy', input) : proveErrors(input.checks.errors, epochs);
       return { check, logE: clamp(logE), needed, proven: logE >= needed };

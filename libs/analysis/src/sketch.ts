@@ -74,4 +74,7 @@ export const emptyHistograms = (): Record<WindowMetric, Histogram> => ({
   ttft: new Map(),
   interToken: new Map(),
   total: new Map(),
+  input: new Map(),
+  cost: new Map(),
+  quality: new Map(),
 });

@@ -43,6 +43,9 @@ describe('an observation', () => {
       ttft: new Map([[bucketOf(40), 1]]),
       interToken: new Map([[bucketOf(5), 1]]),
       total: new Map([[bucketOf(250), 1]]),
+      input: new Map([[bucketOf(12), 1]]),
+      cost: new Map(),
+      quality: new Map(),
     });
     expect(counts).toMatchObject({ responses: 1, errors: 0, lnTotalCount: 1, lnTotalSum: Math.log(250) });
   });

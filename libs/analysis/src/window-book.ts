@@ -69,6 +69,9 @@ export function emptyCounts(): WindowCounts {
     responses: 0,
     errors: 0,
     timeouts: 0,
+    unfinished: 0,
+    refusals: 0,
+    loops: 0,
     clientGone: 0,
     nonFinite: 0,
     units: 0,
@@ -85,16 +88,23 @@ function count(counts: WindowCounts, observation: Observation): void {
   }
   // Refused before it reached a version: says something about load, nothing about the version.
   if (observation.outcome === 'shed') return;
-  counts.responses += 1;
-  if (observation.outcome === 'error') counts.errors += 1;
-  if (observation.outcome === 'timeout') counts.timeouts += 1;
+  if (!observation.countedUnfinished) {
+    counts.responses += 1;
+    if (observation.outcome === 'error') counts.errors += 1;
+    if (observation.outcome === 'timeout') counts.timeouts += 1;
+  }
   if (observation.outcome !== 'ok') return;
+  if (observation.refused) counts.refusals += 1;
+  if (observation.looped) counts.loops += 1;
   const values: Record<WindowMetric, number | null> = {
     entropy: observation.entropyMeanNats,
     length: Math.max(observation.outputTokens, emptyAnswerTokens),
     ttft: observation.ttftMs,
     interToken: observation.interTokenMs,
     total: observation.totalMs,
+    input: observation.inputTokens,
+    cost: observation.costMicros,
+    quality: null,
   };
   let finite = true;
   for (const metric of Object.keys(values) as WindowMetric[]) {

@@ -1,5 +1,5 @@
 // What a gateway remembers of finished requests: one window per key and second, additive, mergeable, idempotent to store.
-import type { Arm } from '#libs/base';
+import type { ComparedArm } from '#libs/base';
 
 /** How a request ended, exactly one per request. `clientGone` and `shed` are never held against a version. */
 export type RequestOutcome = 'ok' | 'error' | 'timeout' | 'clientGone' | 'shed';
@@ -11,7 +11,7 @@ export interface Observation {
   readonly rolloutId: string | null;
   readonly epoch: number | null;
   /** Null when no coin was drawn (no rollout, or a pinned version): such requests feed only stable's reference. */
-  readonly arm: Arm | null;
+  readonly arm: ComparedArm | null;
   readonly promptClass: string;
   /** Assignment unit; a fresh random value per request by default. */
   readonly unit: string;
@@ -27,10 +27,21 @@ export interface Observation {
   readonly entropyMeanNats: number | null;
   readonly entropyMaxNats: number | null;
   readonly nllMeanNats: number | null;
+  /** It said that it cannot or will not answer. */
+  readonly refused: boolean;
+  /** It ended by repeating itself. */
+  readonly looped: boolean;
+  /** It was counted as unfinished when it had run for as long as that takes; now only its values are added. */
+  readonly countedUnfinished: boolean;
+  /** Tokens x price of the version, in millionths of the price's currency; null without a price. */
+  readonly costMicros: number | null;
 }
 
-/** Metrics kept as log-bucket histograms (gamma 1.01/0.99). */
-export type WindowMetric = 'entropy' | 'length' | 'ttft' | 'interToken' | 'total';
+/**
+ * Metrics kept as log-bucket histograms (gamma 1.01/0.99): nats per token, tokens, milliseconds, prompt tokens (`input`), millionths (`cost`).
+ * `quality` alone is linear: bucket 0 to 100 is the score in percent.
+ */
+export type WindowMetric = 'entropy' | 'length' | 'ttft' | 'interToken' | 'total' | 'input' | 'cost' | 'quality';
 
 /** Bucket index -> count. */
 export type Histogram = Map<number, number>;
@@ -40,17 +51,22 @@ export interface WindowKey {
   readonly versionId: string;
   readonly rolloutId: string | null;
   readonly epoch: number | null;
-  readonly arm: Arm | null;
+  readonly arm: ComparedArm | null;
   readonly promptClass: string;
   /** Assignment time truncated to the second, milliseconds since the epoch. Blocks are cut by assignment, never by finish. */
   readonly secondAt: number;
 }
 
 export interface WindowCounts {
-  /** Requests that count: ok + error + timeout. */
+  /** Requests that count, each once: ok + error + timeout + unfinished. */
   responses: number;
   errors: number;
   timeouts: number;
+  /** Still running when as much time had passed since assignment as stable's slowest need (`FrozenScores.unfinishedAfterMs`). Known for both arms at the same age. */
+  unfinished: number;
+  /** Of the ok responses. */
+  refusals: number;
+  loops: number;
   clientGone: number;
   /** Ok responses with a value that was NaN or infinite: counted, never dropped silently. */
   nonFinite: number;

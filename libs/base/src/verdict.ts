@@ -5,8 +5,23 @@ export type Verdict = 'pass' | 'fail' | 'inconclusive' | 'unmeasured';
 
 export type Arm = 'stable' | 'candidate';
 
+/** `control`: stable on fresh replicas at the candidate's weight, when the plan asks for one. */
+export type ComparedArm = Arm | 'control';
+
 /** The closed set of questions a rollout asks about two arms. */
-export type CheckName = 'entropy' | 'length' | 'errors' | 'latency' | 'quality' | 'engine';
+export type CheckName =
+  | 'engine'
+  | 'memory'
+  | 'errors'
+  | 'refusals'
+  | 'entropy'
+  | 'shape'
+  | 'length'
+  | 'quality'
+  | 'ttft'
+  | 'interToken'
+  | 'latency'
+  | 'cost';
 
 /** A check's answer at one instant. Serialisable as JSON: infinities are never stored. */
 export interface Finding {
@@ -30,6 +45,10 @@ export interface Finding {
   readonly nCandidate: number;
   /** Evidence by prompt class, strongest first: which class moved. */
   readonly classes?: readonly { readonly promptClass: string; readonly logE: number; readonly nCandidate: number }[];
+  /** Smoke: enough to stop going forward and to tell somebody, never enough to roll back. */
+  readonly amber?: boolean;
+  /** What the metric was held to where its band was evaluated before exposure: extremes over the classes, relative to stable (1 = as stable). */
+  readonly band?: { readonly lower: number; readonly upper: number; readonly source: 'shadow' | 'gate' };
   /** Plain-language detail for people; never parsed. */
   readonly note?: string;
 }

@@ -11,11 +11,52 @@ export const planStep = z.strictObject({
   deadlineS: seconds.optional(),
 });
 
+const ratioCheck = z.strictObject({
+  enabled: z.boolean().optional(),
+  weight: share.optional(),
+  ratio: z.number().min(1).max(100).optional(),
+});
+
 const centredCheck = z.strictObject({
   enabled: z.boolean().optional(),
   weight: share.optional(),
   up: z.number().gt(0).max(20).optional(),
   down: z.number().gt(0).lt(1).optional(),
+  expect: z.enum(['evaluated', 'stable']).optional(),
+});
+
+const checks = z.strictObject({
+  entropy: centredCheck.optional(),
+  shape: ratioCheck.optional(),
+  length: centredCheck.optional(),
+  errors: ratioCheck.extend({ proofMargin: share.optional() }).optional(),
+  refusals: ratioCheck.extend({ proofMargin: share.optional() }).optional(),
+  latency: z
+    .strictObject({
+      enabled: z.boolean().optional(),
+      weight: share.optional(),
+      margin: z.number().gt(0).max(20).optional(),
+      gross: z.number().gt(0).max(100).optional(),
+      proofMargin: z.number().gt(0).max(20).optional(),
+      proofBlocks: z.int().min(1).max(10_000).optional(),
+      blockS: z.number().min(1).max(3600).optional(),
+      settleS: seconds.optional(),
+      tailsFromPct: z.number().min(0).max(100).optional(),
+    })
+    .optional(),
+  cost: z.strictObject({ enabled: z.boolean().optional(), weight: share.optional(), up: z.number().gt(0).max(100).optional() }).optional(),
+  quality: z
+    .strictObject({
+      enabled: z.boolean().optional(),
+      weight: share.optional(),
+      down: z.number().gt(0).lt(1).optional(),
+      sampleStable: share.optional(),
+      sampleCandidate: share.optional(),
+    })
+    .optional(),
+  memory: z
+    .strictObject({ enabled: z.boolean().optional(), maxShare: share.optional(), maxRestarts: z.int().min(0).max(1000).optional() })
+    .optional(),
 });
 
 /** What people write; `resolvePlan` of the controller fills the rest from the defaults. */
@@ -40,32 +81,12 @@ export const planInput = z.strictObject({
     .nullable()
     .optional(),
   alpha: z.number().gt(0).max(0.2).optional(),
-  checks: z
-    .strictObject({
-      entropy: centredCheck.optional(),
-      length: centredCheck.optional(),
-      errors: z
-        .strictObject({
-          enabled: z.boolean().optional(),
-          weight: share.optional(),
-          ratio: z.number().min(1).max(100).optional(),
-          proofMargin: share.optional(),
-        })
-        .optional(),
-      latency: z
-        .strictObject({
-          enabled: z.boolean().optional(),
-          weight: share.optional(),
-          margin: z.number().gt(0).max(20).optional(),
-          gross: z.number().gt(0).max(100).optional(),
-          blockS: z.number().min(1).max(3600).optional(),
-          settleS: seconds.optional(),
-        })
-        .optional(),
-    })
-    .optional(),
+  checks: checks.optional(),
   promotion: z
-    .strictObject({ alpha: z.number().gt(0).max(0.5).optional(), gating: z.array(z.enum(['entropy', 'errors'])).optional() })
+    .strictObject({
+      alpha: z.number().gt(0).max(0.5).optional(),
+      gating: z.array(z.enum(['entropy', 'length', 'errors', 'refusals', 'latency', 'quality'])).optional(),
+    })
     .optional(),
   guards: z
     .strictObject({ minResponses: z.int().min(1).optional(), minUnits: z.int().min(1).optional(), minS: seconds.optional() })

@@ -7,7 +7,20 @@ export const verdict = z.enum(['pass', 'fail', 'inconclusive', 'unmeasured']);
 export const phaseName = z.enum(['pending', 'gating', 'progressing', 'baking', 'paused', 'promoted', 'rolledBack', 'aborted']);
 
 export const finding = z.object({
-  check: z.enum(['entropy', 'length', 'errors', 'latency', 'quality', 'engine']),
+  check: z.enum([
+    'engine',
+    'memory',
+    'errors',
+    'refusals',
+    'entropy',
+    'shape',
+    'length',
+    'quality',
+    'ttft',
+    'interToken',
+    'latency',
+    'cost',
+  ]),
   verdict,
   logE: z.number(),
   direction: z.string().optional(),
@@ -20,6 +33,8 @@ export const finding = z.object({
   nStable: z.int(),
   nCandidate: z.int(),
   classes: z.array(z.object({ promptClass: z.string(), logE: z.number(), nCandidate: z.int() })).optional(),
+  amber: z.boolean().optional(),
+  band: z.object({ lower: z.number(), upper: z.number(), source: z.enum(['shadow', 'gate']) }).optional(),
   note: z.string().optional(),
 });
 

@@ -39,7 +39,20 @@ function judgeEvidence(rollout: Rollout, evidence: Evidence, now: number): Decis
  * Several checks often fail at once: a version that loops is long, therefore slow. The one nearest to the cause is named, so that whoever is
  * on call looks in the right place.
  */
-const causeOrder: readonly CheckName[] = ['engine', 'errors', 'entropy', 'length', 'quality', 'latency'];
+const causeOrder: readonly CheckName[] = [
+  'engine',
+  'memory',
+  'errors',
+  'refusals',
+  'shape',
+  'entropy',
+  'length',
+  'quality',
+  'cost',
+  'ttft',
+  'interToken',
+  'latency',
+];
 
 function nearestCause(findings: readonly Finding[]): Finding | undefined {
   const failed = findings.filter((finding) => finding.verdict === 'fail');

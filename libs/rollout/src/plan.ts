@@ -32,6 +32,44 @@ export interface ShadowPolicy {
   readonly tokensPerSecond: number;
 }
 
+/** `evaluated`: held to a band that covers both "as stable" and "as measured before exposure". `stable`: to stable alone. */
+export type Expectation = 'evaluated' | 'stable';
+
+/** Tolerated relative change of the centre, both directions: 0.1 = 10%. */
+export interface CentredCheck {
+  readonly enabled: boolean;
+  readonly weight: number;
+  readonly up: number;
+  readonly down: number;
+}
+
+/** Tolerated multiple of stable's rate of an event. */
+export interface RatioCheck {
+  readonly enabled: boolean;
+  readonly weight: number;
+  readonly ratio: number;
+}
+
+export interface LatencyCheck {
+  readonly enabled: boolean;
+  readonly weight: number;
+  /** Rollback: tolerated relative growth of the centre, and of the P95 and P99 thresholds. */
+  readonly margin: number;
+  /** Rollback from the first response: tolerated relative growth of the tail. */
+  readonly gross: number;
+  /** Promotion proves less than this, over at least `proofBlocks` blocks. */
+  readonly proofMargin: number;
+  readonly proofBlocks: number;
+  /** Length of a block, and how long after its end answers are still waited for. Seconds. */
+  readonly blockS: number;
+  readonly settleS: number;
+  /** P95 and P99 are judged in steps of at least this weight: below it blocks hold too few tail answers. Percent. */
+  readonly tailsFromPct: number;
+}
+
+/** A check that may be asked for a promotion proof. */
+export type GatingCheck = 'entropy' | 'length' | 'errors' | 'refusals' | 'latency' | 'quality';
+
 export interface Plan {
   readonly steps: readonly PlanStep[];
   /** Time at the last step before promotion, seconds. */
@@ -43,25 +81,34 @@ export interface Plan {
   /** Bound on a false rollback over the whole rollout, all checks, classes, steps and looks. */
   readonly alpha: number;
   readonly checks: {
-    readonly entropy: { readonly enabled: boolean; readonly weight: number; readonly up: number; readonly down: number };
-    readonly length: { readonly enabled: boolean; readonly weight: number; readonly up: number; readonly down: number };
-    /** `ratio`: tolerated multiple of stable's event rate. `proofMargin`: promotion proves the candidate's error share is below stable's plus this. */
-    readonly errors: { readonly enabled: boolean; readonly weight: number; readonly ratio: number; readonly proofMargin: number };
-    /** `margin`: block sign, whole request. `gross`: immediate step test at the reference P99. `blockS` and `settleS` in seconds. */
-    readonly latency: {
+    /** Mean nats per token, by class. `expect`: `evaluated` holds it to what shadow or gate measured as well (the band), `stable` to stable alone. */
+    readonly entropy: CentredCheck & { readonly expect: Expectation };
+    /** Share of answers that loop, or whose entropy lies outside stable's P1 to P99: `ratio` is the tolerated multiple of stable's. */
+    readonly shape: RatioCheck;
+    readonly length: CentredCheck & { readonly expect: Expectation };
+    /** Errors, timeouts and unfinished requests. `proofMargin`: promotion proves the candidate's error share below stable's plus this. */
+    readonly errors: RatioCheck & { readonly proofMargin: number };
+    readonly refusals: RatioCheck & { readonly proofMargin: number };
+    /** Time to first token, between tokens, and whole request. `weight` is the sum over the three. */
+    readonly latency: LatencyCheck;
+    /** Tokens x price per request: `up` is the tolerated relative growth. Needs a price in both versions. */
+    readonly cost: { readonly enabled: boolean; readonly weight: number; readonly up: number };
+    /** Scores in [0, 1] of a sample of live answers. `down`: tolerated loss. `sampleStable`, `sampleCandidate`: share of each arm that is scored. */
+    readonly quality: {
       readonly enabled: boolean;
       readonly weight: number;
-      readonly margin: number;
-      readonly gross: number;
-      readonly blockS: number;
-      readonly settleS: number;
+      readonly down: number;
+      readonly sampleStable: number;
+      readonly sampleCandidate: number;
     };
+    /** Guard on the candidate's engine, no test: share of the memory (device or process limit) it may use, and engine restarts within the rollout. */
+    readonly memory: { readonly enabled: boolean; readonly maxShare: number; readonly maxRestarts: number };
   };
   readonly promotion: {
     /** Error level of each proof. */
     readonly alpha: number;
     /** Checks that must have rejected "worse than the promotion margin". */
-    readonly gating: readonly ('entropy' | 'errors')[];
+    readonly gating: readonly GatingCheck[];
   };
   /** No verdict before these are met. */
   readonly guards: { readonly minResponses: number; readonly minUnits: number; readonly minS: number };
@@ -88,10 +135,25 @@ export const defaultPlan: Plan = {
   shadow: null,
   alpha: 0.01,
   checks: {
-    entropy: { enabled: true, weight: 0.25, up: 0.1, down: 0.1 },
-    length: { enabled: true, weight: 0.1, up: 0.33, down: 0.25 },
-    errors: { enabled: true, weight: 0.25, ratio: 1.5, proofMargin: 0.01 },
-    latency: { enabled: true, weight: 0.25, margin: 0.1, gross: 1, blockS: 30, settleS: 30 },
+    entropy: { enabled: true, weight: 0.2, up: 0.1, down: 0.1, expect: 'evaluated' },
+    shape: { enabled: true, weight: 0.05, ratio: 2 },
+    length: { enabled: true, weight: 0.1, up: 0.33, down: 0.25, expect: 'evaluated' },
+    errors: { enabled: true, weight: 0.2, ratio: 1.5, proofMargin: 0.01 },
+    refusals: { enabled: true, weight: 0.05, ratio: 2, proofMargin: 0.01 },
+    latency: {
+      enabled: true,
+      weight: 0.25,
+      margin: 0.1,
+      gross: 1,
+      proofMargin: 0.25,
+      proofBlocks: 20,
+      blockS: 30,
+      settleS: 30,
+      tailsFromPct: 25,
+    },
+    cost: { enabled: false, weight: 0.05, up: 0.5 },
+    quality: { enabled: false, weight: 0.15, down: 0.02, sampleStable: 0.05, sampleCandidate: 1 },
+    memory: { enabled: true, maxShare: 0.95, maxRestarts: 3 },
   },
   promotion: { alpha: 0.05, gating: ['entropy', 'errors'] },
   guards: { minResponses: 8, minUnits: 3, minS: 5 },

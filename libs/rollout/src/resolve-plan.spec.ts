@@ -64,7 +64,7 @@ describe('a plan is refused with its field and a remedy', () => {
   it.each<[string, PlanDraft, string, string]>([
     [
       'without any active check',
-      { checks: { entropy: off, length: off, errors: off, latency: off } },
+      { checks: { entropy: off, shape: off, length: off, errors: off, refusals: off, latency: off } },
       'plan.no-active-check',
       'plan.checks',
     ],

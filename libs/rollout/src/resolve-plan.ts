@@ -1,6 +1,6 @@
 // A plan as people write it (any part left out) laid over defaults, and checked as a whole before anything starts.
 import { fail, type Outcome, ok } from '#libs/base';
-import type { GatePolicy, Plan, PlanStep, ShadowPolicy } from './plan.js';
+import type { GatePolicy, GatingCheck, Plan, PlanStep, ShadowPolicy } from './plan.js';
 
 type Loose<T> = T extends readonly (infer _)[] ? T : T extends object ? { readonly [K in keyof T]?: Loose<T[K]> | undefined } : T;
 
@@ -9,7 +9,7 @@ export type PlanDraft = Omit<Loose<Plan>, 'steps' | 'gate' | 'shadow' | 'promoti
   readonly steps?: readonly ({ readonly weightPct: number } & { readonly [K in keyof PlanStep]?: PlanStep[K] | undefined })[] | undefined;
   readonly gate?: ({ readonly testSet: string } & { readonly [K in keyof GatePolicy]?: GatePolicy[K] | undefined }) | null | undefined;
   readonly shadow?: ({ readonly share: number } & { readonly [K in keyof ShadowPolicy]?: ShadowPolicy[K] | undefined }) | null | undefined;
-  readonly promotion?: { readonly alpha?: number | undefined; readonly gating?: readonly ('entropy' | 'errors')[] | undefined } | undefined;
+  readonly promotion?: { readonly alpha?: number | undefined; readonly gating?: readonly GatingCheck[] | undefined } | undefined;
 };
 
 const defaultGate: Omit<GatePolicy, 'testSet'> = { margin: 0.02, minCases: 100, maxErrorShare: 0.02 };
@@ -41,9 +41,14 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
     alpha: draft.alpha ?? base.alpha,
     checks: {
       entropy: over(base.checks.entropy, draft.checks?.entropy),
+      shape: over(base.checks.shape, draft.checks?.shape),
       length: over(base.checks.length, draft.checks?.length),
       errors: over(base.checks.errors, draft.checks?.errors),
+      refusals: over(base.checks.refusals, draft.checks?.refusals),
       latency: over(base.checks.latency, draft.checks?.latency),
+      cost: over(base.checks.cost, draft.checks?.cost),
+      quality: over(base.checks.quality, draft.checks?.quality),
+      memory: over(base.checks.memory, draft.checks?.memory),
     },
     promotion: over(base.promotion, draft.promotion),
     guards: over(base.guards, draft.guards),
@@ -56,12 +61,14 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
 /** Refuses a plan that cannot protect anybody or cannot end, naming the field and the remedy. */
 export function checkPlan(plan: Plan): Outcome<Plan> {
   const { checks, steps, promotion } = plan;
-  if (!Object.values(checks).some((check) => check.enabled)) {
+  // A guard on memory notices no answer.
+  const { memory: _, ...tests } = checks;
+  if (!Object.values(tests).some((check) => check.enabled)) {
     return fail({
       code: 'plan.no-active-check',
       message: 'Every check of the plan is switched off: nothing would notice a bad candidate.',
       field: 'plan.checks',
-      remedy: 'Enable at least one of entropy, errors, latency, length.',
+      remedy: 'Enable at least one of entropy, errors, latency, length, shape, refusals, quality, cost.',
     });
   }
   const gating = promotion.gating.filter((check) => checks[check].enabled);
@@ -70,7 +77,7 @@ export function checkPlan(plan: Plan): Outcome<Plan> {
       code: 'plan.no-proof',
       message: 'No enabled check gates promotion: the candidate could never be proven.',
       field: 'plan.promotion.gating',
-      remedy: 'Name at least one enabled check (entropy, errors) under plan.promotion.gating.',
+      remedy: 'Name at least one enabled check (entropy, length, errors, refusals, latency, quality) under plan.promotion.gating.',
     });
   }
   for (const [index, step] of steps.entries()) {

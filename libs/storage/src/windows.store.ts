@@ -1,6 +1,7 @@
 // Windows of observations: written by gateways in batches that may be repeated, read whole by the judgement.
 import type { EntityManager } from 'typeorm';
 import { decodeHistograms, encodeHistograms, type Window } from '#libs/analysis';
+import type { ComparedArm } from '#libs/base';
 import { rows } from './rows.js';
 
 interface WindowRow {
@@ -9,11 +10,14 @@ interface WindowRow {
   readonly versionId: string;
   readonly rolloutId: string | null;
   readonly epoch: number | null;
-  readonly arm: 'stable' | 'candidate' | null;
+  readonly arm: ComparedArm | null;
   readonly promptClass: string;
   readonly responses: number;
   readonly errors: number;
   readonly timeouts: number;
+  readonly unfinished: number;
+  readonly refusals: number;
+  readonly loops: number;
   readonly clientGone: number;
   readonly nonFinite: number;
   readonly units: number;
@@ -23,7 +27,7 @@ interface WindowRow {
 }
 
 const columns = `(extract(epoch from second_at) * 1000)::float8 as "secondAt", model, version_id as "versionId", rollout_id as "rolloutId", epoch, arm,
-  prompt_class as "promptClass", responses, errors, timeouts, client_gone as "clientGone", non_finite as "nonFinite", units,
+  prompt_class as "promptClass", responses, errors, timeouts, unfinished, refusals, loops, client_gone as "clientGone", non_finite as "nonFinite", units,
   ln_total_count as "lnTotalCount", ln_total_sum as "lnTotalSum", histograms`;
 
 const dayMs = 86_400_000;
@@ -46,13 +50,13 @@ export class WindowStore {
     const keys = windows.map((window) => window.key);
     await tx.query(
       `insert into windows (second_at, boot_id, seq, idx, model, version_id, rollout_id, epoch, arm, prompt_class, responses, errors, timeouts,
-         client_gone, non_finite, units, ln_total_count, ln_total_sum, histograms)
+         unfinished, refusals, loops, client_gone, non_finite, units, ln_total_count, ln_total_sum, histograms)
        select to_timestamp(t.second_ms / 1000.0), $1::uuid, $2::bigint, t.ordinality, t.model, t.version_id, t.rollout_id, t.epoch, t.arm, t.prompt_class,
-         t.responses, t.errors, t.timeouts, t.client_gone, t.non_finite, t.units, t.ln_count, t.ln_sum, t.histograms
+         t.responses, t.errors, t.timeouts, t.unfinished, t.refusals, t.loops, t.client_gone, t.non_finite, t.units, t.ln_count, t.ln_sum, t.histograms
        from unnest($3::float8[], $4::text[], $5::uuid[], $6::uuid[], $7::int[], $8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[],
-         $14::int[], $15::int[], $16::int[], $17::float8[], $18::bytea[])
-         with ordinality as t (second_ms, model, version_id, rollout_id, epoch, arm, prompt_class, responses, errors, timeouts, client_gone, non_finite,
-           units, ln_count, ln_sum, histograms, ordinality)
+         $14::int[], $15::int[], $16::int[], $17::int[], $18::int[], $19::int[], $20::float8[], $21::bytea[])
+         with ordinality as t (second_ms, model, version_id, rollout_id, epoch, arm, prompt_class, responses, errors, timeouts, unfinished, refusals, loops,
+           client_gone, non_finite, units, ln_count, ln_sum, histograms, ordinality)
        on conflict do nothing`,
       [
         bootId,
@@ -67,6 +71,9 @@ export class WindowStore {
         counts.map((one) => one.responses),
         counts.map((one) => one.errors),
         counts.map((one) => one.timeouts),
+        counts.map((one) => one.unfinished),
+        counts.map((one) => one.refusals),
+        counts.map((one) => one.loops),
         counts.map((one) => one.clientGone),
         counts.map((one) => one.nonFinite),
         counts.map((one) => one.units),
@@ -167,6 +174,9 @@ function toWindow(stored: WindowRow): Window {
       responses: stored.responses,
       errors: stored.errors,
       timeouts: stored.timeouts,
+      unfinished: stored.unfinished,
+      refusals: stored.refusals,
+      loops: stored.loops,
       clientGone: stored.clientGone,
       nonFinite: stored.nonFinite,
       units: stored.units,

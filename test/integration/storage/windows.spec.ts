@@ -36,6 +36,10 @@ function oneWindow(rolloutId: string, assignedAt: number): Window[] {
     entropyMeanNats: null,
     entropyMaxNats: null,
     nllMeanNats: null,
+    refused: false,
+    looped: false,
+    countedUnfinished: false,
+    costMicros: null,
   });
   return book.drain();
 }

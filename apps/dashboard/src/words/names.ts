@@ -37,6 +37,12 @@ export const checks: Readonly<Record<CheckName, { readonly word: string; readonl
   latency: { word: 'Latency', measures: 'whole request, relative to stable' },
   quality: { word: 'Quality', measures: 'share of cases passed, difference to stable' },
   engine: { word: 'Engine', measures: 'does it load and answer' },
+  memory: { word: 'Memory', measures: 'share of its limit in use, restarts of the engine' },
+  refusals: { word: 'Refusals', measures: 'share of answers that decline, relative to stable' },
+  shape: { word: 'Entropy shape', measures: 'share of answers that loop or are unusually sure or unsure, relative to stable' },
+  ttft: { word: 'First token', measures: 'time to the first token, relative to stable' },
+  interToken: { word: 'Between tokens', measures: 'time between tokens, relative to stable' },
+  cost: { word: 'Cost', measures: 'tokens times price per request, relative to stable' },
 };
 
 const terminal: ReadonlySet<string> = new Set(['promoted', 'rolledBack', 'aborted']);

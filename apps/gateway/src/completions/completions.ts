@@ -305,6 +305,10 @@ export class Completions {
       outputTokens: first.usage?.outputTokens ?? first.tokens,
       entropyMeanNats: first.entropyMeanNats,
       entropyMaxNats: first.entropyMaxNats,
+      refused: false,
+      looped: false,
+      countedUnfinished: false,
+      costMicros: null,
       nllMeanNats: first.nllMeanNats,
     };
     this.parts.recorder.add(observation);
