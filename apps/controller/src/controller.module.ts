@@ -2,7 +2,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import type { Clock, Ids, Rng } from '#libs/base';
-import { Database } from '#libs/storage';
+import { Database, SecretBox, WebhookEndpointStore } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { ApiKeysApi } from './api/api-keys.api.js';
 import { CommandsApi } from './api/commands.api.js';
@@ -33,6 +33,7 @@ import { Reconciler } from './reconciler.js';
 import { Registry } from './registry.js';
 import { RolloutDesk } from './rollout-desk.js';
 import { RolloutReader } from './rollout-reader.js';
+import { controlStores, ENDPOINTS, STORES } from './stores.js';
 import { StreamHub } from './stream-hub.js';
 import { Ticker } from './ticker.js';
 
@@ -89,6 +90,8 @@ export class ControllerModule {
       providers: [
         { provide: Database, useValue: database },
         { provide: ControllerSettings, useValue: settings },
+        { provide: STORES, useValue: controlStores() },
+        { provide: ENDPOINTS, useValue: new WebhookEndpointStore(new SecretBox(settings.values.secretKey)) },
         { provide: LOG, useValue: log },
         { provide: CLOCK, useValue: clock },
         { provide: IDS, useValue: ids },
@@ -96,7 +99,7 @@ export class ControllerModule {
         { provide: APP_GUARD, useClass: AuthGuard },
         ...services,
       ],
-      exports: [Database, ControllerSettings, LOG, CLOCK, IDS, RNG, ...services],
+      exports: [Database, ControllerSettings, STORES, ENDPOINTS, LOG, CLOCK, IDS, RNG, ...services],
     };
   }
 }

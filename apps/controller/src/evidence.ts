@@ -1,9 +1,10 @@
 // Gathers everything that a decision may know: windows, gateways' reports, the gate's answer, stable's reference, the operator's command.
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { type FrozenScores, fitScores, judge, referenceResponses, type Window } from '#libs/analysis';
 import type { ArmHealth, Evidence } from '#libs/rollout';
-import { EvaluationStore, type GatewayRow, GatewayStore, type RolloutRecord, RolloutStore, RoutingStore, WindowStore } from '#libs/storage';
+import type { GatewayRow, RolloutRecord } from '#libs/storage';
+import { type ControlStores, STORES } from './stores.js';
 
 /** One look: the evidence as it will be stored, and what the shell needs beside it. */
 export interface Look {
@@ -51,26 +52,22 @@ function jsonSafe<T>(value: T): T {
 
 @Injectable()
 export class EvidenceGatherer {
-  private readonly rollouts = new RolloutStore();
-  private readonly gateways = new GatewayStore();
-  private readonly routing = new RoutingStore();
-  private readonly windows = new WindowStore();
-  private readonly evaluations = new EvaluationStore();
+  constructor(@Inject(STORES) private readonly stores: ControlStores) {}
 
   /** Reads only. Cost: all windows of the rollout, a few tens of milliseconds at an hour of two gateways. */
   async gather(tx: EntityManager, record: RolloutRecord): Promise<Look> {
-    const gateways = await this.gateways.list(tx);
-    const table = await this.routing.read(tx);
+    const gateways = await this.stores.gateways.list(tx);
+    const table = await this.stores.routing.read(tx);
     const { live, applied } = appliedBy(gateways, table?.incarnation ?? '', record.generation);
     const arms = {
       stable: healthOf(record.stableVersionId, 'stable', gateways),
       candidate: healthOf(record.candidateVersionId, 'candidate', gateways),
     };
     const gate = await this.gateOf(tx, record);
-    const epochs = await this.rollouts.epochs(tx, record.id);
-    const windows = await this.windows.ofRollout(tx, record.id);
+    const epochs = await this.stores.rollouts.epochs(tx, record.id);
+    const windows = await this.stores.windows.ofRollout(tx, record.id);
     // After the windows: nothing judged may be younger than the instant it is judged at.
-    const at = Math.floor(await this.rollouts.now(tx));
+    const at = Math.floor(await this.stores.rollouts.now(tx));
     const { responses, fitted } = await this.fitReference(
       tx,
       record,
@@ -114,13 +111,13 @@ export class EvidenceGatherer {
     // Scores are chosen before the first live response or not at all: fitting later would let the data choose its own test.
     if (record.weight > 0 || !wanted) return { responses: 0, fitted: undefined };
     const { maxAgeS, minResponses, minPerClass } = record.plan.reference;
-    const reference = await this.windows.referenceOf(tx, record.stableVersionId, at - maxAgeS * 1000);
+    const reference = await this.stores.windows.referenceOf(tx, record.stableVersionId, at - maxAgeS * 1000);
     return { responses: referenceResponses(reference), fitted: fitScores(reference, { minResponses, minPerClass }) ?? undefined };
   }
 
   private async gateOf(tx: EntityManager, record: RolloutRecord): Promise<Evidence['gate']> {
     if (!record.plan.gate) return null;
-    return await this.evaluations.gateOf(tx, record.id);
+    return await this.stores.evaluations.gateOf(tx, record.id);
   }
 }
 

@@ -3,22 +3,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Outcome } from '#libs/base';
 import { type Decision, decide, isTerminal, mayFollow, type Reason, type Transition, weightOf } from '#libs/rollout';
-import {
-  AuditStore,
-  Database,
-  EvaluationStore,
-  ModelStore,
-  notifyRollout,
-  OutboxStore,
-  RolloutEventStore,
-  type RolloutLease,
-  type RolloutRecord,
-  RolloutStore,
-  RoutingStore,
-} from '#libs/storage';
+import { Database, type RolloutLease, type RolloutRecord } from '#libs/storage';
 import { ControllerSettings } from './core.js';
 import { EvidenceGatherer, type Look } from './evidence.js';
 import { outboxData } from './outbox-data.js';
+import { type ControlDatabase, type ControlStores, type Port, STORES } from './stores.js';
 
 /** `lost`: someone else changed the rollout meanwhile; nothing was written and the next look sees it. */
 export type LookResult = 'moved' | 'held' | 'refused' | 'lost' | 'ended';
@@ -40,30 +29,23 @@ const youngLookSpacingMs = 900;
 
 @Injectable()
 export class Reconciler {
-  private readonly rollouts = new RolloutStore();
-  private readonly events = new RolloutEventStore();
-  private readonly routing = new RoutingStore();
-  private readonly models = new ModelStore();
-  private readonly evaluations = new EvaluationStore();
-  private readonly audit = new AuditStore();
-  private readonly outbox = new OutboxStore();
-
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(EvidenceGatherer) private readonly gatherer: EvidenceGatherer,
+    @Inject(Database) private readonly database: ControlDatabase,
+    @Inject(STORES) private readonly stores: ControlStores,
+    @Inject(EvidenceGatherer) private readonly gatherer: Port<EvidenceGatherer>,
     @Inject(ControllerSettings) private readonly settings: ControllerSettings,
   ) {}
 
   /** One look at one rollout under a lease. Safe to repeat after a crash at any line: what is not committed did not happen. */
   async look(lease: RolloutLease): Promise<LookResult> {
-    const record = await this.rollouts.get(this.database.manager, lease.id);
+    const record = await this.stores.rollouts.get(this.database.manager, lease.id);
     if (!record || record.endedAt !== null) return 'ended';
     const look = await this.gatherer.gather(this.database.manager, record);
     const decision = decide(record, look.evidence, look.evidence.at);
     if (decision.transition === 'hold' && !record.command) {
-      await this.rollouts.hold(this.database.manager, record, lease, decision.nextLookAt);
+      await this.stores.rollouts.hold(this.database.manager, record, lease, decision.nextLookAt);
       const ageMs = look.evidence.at - record.createdAt;
-      await this.events.keepLook(this.database.manager, record.id, look.evidence, Math.max(youngLookSpacingMs, ageMs / 500));
+      await this.stores.events.keepLook(this.database.manager, record.id, look.evidence, Math.max(youngLookSpacingMs, ageMs / 500));
       return 'held';
     }
     const committed = await this.database.transaction(async (tx) => await this.commit(tx, record, lease, look, decision));
@@ -83,7 +65,7 @@ export class Reconciler {
       throw new Error(`decide led rollout ${record.id} from ${record.phase.phase} to ${next.phase}`);
     const weight = weightOf(next, record.plan);
     // The compare-and-set comes first: whoever lost it has written nothing and simply leaves.
-    const changed = await this.rollouts.commitDecision(tx, record, lease, {
+    const changed = await this.stores.rollouts.commitDecision(tx, record, lease, {
       next,
       weight,
       epoch: weight === record.weight ? record.epoch : record.epoch + 1,
@@ -92,14 +74,14 @@ export class Reconciler {
       scores: weight > 0 && record.weight === 0 ? look.scores : undefined,
     });
     if (!changed.ok) return changed;
-    if (decision.transition === 'promote') await this.models.setStable(tx, record.modelId, record.candidateVersionId);
+    if (decision.transition === 'promote') await this.stores.models.setStable(tx, record.modelId, record.candidateVersionId);
     if (decision.transition === 'gate') await this.requestGate(tx, record);
-    if (isTerminal(next)) await this.evaluations.cancelForRollout(tx, record.id);
-    const generation = decision.transition === 'hold' ? record.generation : await this.routing.rebuild(tx);
-    if (generation !== record.generation) await this.rollouts.setGeneration(tx, record.id, generation);
+    if (isTerminal(next)) await this.stores.evaluations.cancelForRollout(tx, record.id);
+    const generation = decision.transition === 'hold' ? record.generation : await this.stores.routing.rebuild(tx);
+    if (generation !== record.generation) await this.stores.rollouts.setGeneration(tx, record.id, generation);
     const reason = withExposure(decision.reason, look);
     const actor = record.command && (reason.code === 'operator' || reason.code === 'command.refused') ? record.command.actor : 'controller';
-    const event = await this.events.append(tx, {
+    const event = await this.stores.events.append(tx, {
       rolloutId: record.id,
       actor,
       transition: decision.transition,
@@ -111,27 +93,27 @@ export class Reconciler {
       generation,
     });
     if (decision.transition !== 'hold') {
-      await this.outbox.append(tx, {
+      await this.stores.outbox.append(tx, {
         type: outboxTypes[decision.transition],
         subject: `rollout/${record.id}`,
         data: outboxData(record, event, this.settings.values.publicUrl),
       });
     }
-    await this.audit.append(tx, {
+    await this.stores.audit.append(tx, {
       actor,
       action: decision.transition === 'hold' ? 'rollout.command-refused' : `rollout.${decision.transition}`,
       subject: `rollout/${record.id}`,
       reason: reason.text ?? null,
       detail: { code: reason.code, from: record.phase.phase, to: next.phase, weight, generation, event: event.seq },
     });
-    await notifyRollout(tx, record.id);
+    await this.stores.notify(tx, record.id);
     return changed;
   }
 
   private async requestGate(tx: EntityManager, record: RolloutRecord): Promise<void> {
     const { gate } = record.plan;
     if (!gate) throw new Error(`rollout ${record.id} entered its gate without a gate policy`);
-    await this.evaluations.request(tx, {
+    await this.stores.evaluations.request(tx, {
       rolloutId: record.id,
       model: record.model,
       candidateVersionId: record.candidateVersionId,

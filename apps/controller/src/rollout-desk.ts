@@ -4,21 +4,11 @@ import type { EntityManager } from 'typeorm';
 import { fail, type Ids, type Outcome, ok, type Rng } from '#libs/base';
 import type { PlanInput } from '#libs/contract';
 import type { OperatorCommand } from '#libs/rollout';
-import {
-  AuditStore,
-  ModelStore,
-  notifyRollout,
-  OutboxStore,
-  RolloutEventStore,
-  type RolloutRecord,
-  RolloutStore,
-  RoutingStore,
-  TestSetStore,
-  VersionStore,
-} from '#libs/storage';
+import type { RolloutRecord } from '#libs/storage';
 import { ControllerSettings, IDS, RNG } from './core.js';
 import { outboxData } from './outbox-data.js';
 import { modelUnknown, planFor, Registry, versionUnknown } from './registry.js';
+import { type ControlStores, STORES } from './stores.js';
 
 export interface StartRollout {
   readonly model: string;
@@ -45,18 +35,10 @@ export function rolloutUnknown(id: string): Outcome<never> {
 
 @Injectable()
 export class RolloutDesk {
-  private readonly models = new ModelStore();
-  private readonly versions = new VersionStore();
-  private readonly rollouts = new RolloutStore();
-  private readonly events = new RolloutEventStore();
-  private readonly routing = new RoutingStore();
-  private readonly audit = new AuditStore();
-  private readonly outbox = new OutboxStore();
-  private readonly testSets = new TestSetStore();
-
   constructor(
     @Inject(ControllerSettings) private readonly settings: ControllerSettings,
-    @Inject(Registry) private readonly registry: Registry,
+    @Inject(STORES) private readonly stores: ControlStores,
+    @Inject(Registry) private readonly registry: Pick<Registry, 'makeFirstStable'>,
     @Inject(IDS) private readonly ids: Ids,
     @Inject(RNG) private readonly rng: Rng,
   ) {}
@@ -66,13 +48,13 @@ export class RolloutDesk {
    * `test-set.not-found`, any of `checkPlan`. On a fault the caller must roll its transaction back if it wrote anything before.
    */
   async start(tx: EntityManager, request: StartRollout): Promise<Outcome<Started>> {
-    const model = await this.models.byName(tx, request.model);
+    const model = await this.stores.models.byName(tx, request.model);
     if (!model) return modelUnknown(request.model);
-    const candidate = await this.versions.byLabel(tx, model.id, request.candidate);
+    const candidate = await this.stores.versions.byLabel(tx, model.id, request.candidate);
     if (!candidate) return versionUnknown(model.name, request.candidate, 'candidate');
     const plan = planFor(model, request.plan);
     if (!plan.ok) return plan;
-    if (plan.value.gate && !(await this.testSets.newest(tx, plan.value.gate.testSet))) {
+    if (plan.value.gate && !(await this.stores.testSets.newest(tx, plan.value.gate.testSet))) {
       return fail({
         code: 'test-set.not-found',
         message: `There is no test set "${plan.value.gate.testSet}" with a frozen version.`,
@@ -92,7 +74,7 @@ export class RolloutDesk {
         remedy: 'Name another version.',
       });
     }
-    const created = await this.rollouts.create(tx, {
+    const created = await this.stores.rollouts.create(tx, {
       id: this.ids.uuid(),
       modelId: model.id,
       stableVersionId: model.stableVersionId,
@@ -108,9 +90,9 @@ export class RolloutDesk {
   /** Everything that belongs to a new rollout beside its row. */
   private async announce(tx: EntityManager, rollout: RolloutRecord, actor: string): Promise<RolloutRecord> {
     // The candidate enters the table at weight 0, so that gateways load it.
-    const generation = await this.routing.rebuild(tx);
-    await this.rollouts.setGeneration(tx, rollout.id, generation);
-    const event = await this.events.append(tx, {
+    const generation = await this.stores.routing.rebuild(tx);
+    await this.stores.rollouts.setGeneration(tx, rollout.id, generation);
+    const event = await this.stores.events.append(tx, {
       rolloutId: rollout.id,
       actor,
       transition: 'create',
@@ -121,19 +103,19 @@ export class RolloutDesk {
       evidence: null,
       generation,
     });
-    await this.outbox.append(tx, {
+    await this.stores.outbox.append(tx, {
       type: 'rollout.created',
       subject: `rollout/${rollout.id}`,
       data: outboxData(rollout, event, this.settings.values.publicUrl),
     });
-    await this.audit.append(tx, {
+    await this.stores.audit.append(tx, {
       actor,
       action: 'rollout.created',
       subject: `rollout/${rollout.id}`,
       reason: null,
       detail: { model: rollout.model, stable: rollout.stableLabel, candidate: rollout.candidateLabel, plan: rollout.plan, generation },
     });
-    await notifyRollout(tx, rollout.id);
+    await this.stores.notify(tx, rollout.id);
     return { ...rollout, generation };
   }
 
@@ -144,16 +126,16 @@ export class RolloutDesk {
     command: OperatorCommand,
     ifRevision?: number,
   ): Promise<Outcome<{ revision: number }>> {
-    const set = await this.rollouts.setCommand(tx, rolloutId, command, ifRevision);
+    const set = await this.stores.rollouts.setCommand(tx, rolloutId, command, ifRevision);
     if (!set.ok) return set;
-    await this.audit.append(tx, {
+    await this.stores.audit.append(tx, {
       actor: command.actor,
       action: `rollout.${command.kind}-asked`,
       subject: `rollout/${rolloutId}`,
       reason: command.reason,
       detail: {},
     });
-    await notifyRollout(tx, rolloutId);
+    await this.stores.notify(tx, rolloutId);
     return set;
   }
 }

@@ -1,10 +1,11 @@
 // The heartbeat of the control plane: claims due rollouts each second (sooner when woken) and looks at them, a few at a time.
 import { Inject, Injectable } from '@nestjs/common';
 import { type Clock, type Ids, Pulse } from '#libs/base';
-import { Database, type RolloutLease, RolloutStore } from '#libs/storage';
+import { Database, type RolloutLease } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, IDS, LOG } from './core.js';
 import { Reconciler } from './reconciler.js';
+import { type ControlDatabase, type ControlStores, type Port, STORES } from './stores.js';
 
 const tickMs = 1_000;
 const leaseMs = 5_000;
@@ -14,7 +15,6 @@ const drainLimitMs = 4_000;
 
 @Injectable()
 export class Ticker {
-  private readonly rollouts = new RolloutStore();
   private readonly owner: string;
   private readonly quiet: QuietLog;
   private readonly inFlight = new Map<string, Promise<void>>();
@@ -22,8 +22,9 @@ export class Ticker {
   private claimedAtMs: number | null = null;
 
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(Reconciler) private readonly reconciler: Reconciler,
+    @Inject(Database) private readonly database: ControlDatabase,
+    @Inject(STORES) private readonly stores: ControlStores,
+    @Inject(Reconciler) private readonly reconciler: Port<Reconciler>,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(IDS) ids: Ids,
     @Inject(LOG) log: Log,
@@ -66,7 +67,7 @@ export class Ticker {
   private async claim(): Promise<void> {
     const free = most - this.inFlight.size;
     if (free <= 0) return;
-    const leases = await this.rollouts.claimDue(this.database.manager, {
+    const leases = await this.stores.rollouts.claimDue(this.database.manager, {
       owner: this.owner,
       leaseMs,
       limit: free,
@@ -92,7 +93,7 @@ export class Ticker {
     } finally {
       done.abort();
       await renewal;
-      await this.rollouts.release(this.database.manager, lease).catch((error: unknown) => {
+      await this.stores.rollouts.release(this.database.manager, lease).catch((error: unknown) => {
         this.quiet.warn('a lease could not be given back; it runs out by itself', error);
       });
     }
@@ -102,7 +103,7 @@ export class Ticker {
     while (!signal.aborted) {
       await this.clock.sleep(renewMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      const kept = await this.rollouts.renew(this.database.manager, lease, leaseMs).catch((error: unknown) => {
+      const kept = await this.stores.rollouts.renew(this.database.manager, lease, leaseMs).catch((error: unknown) => {
         this.quiet.warn('a lease could not be renewed', error);
         return true;
       });

@@ -1,17 +1,10 @@
 // Takes what the outbox holds to its endpoints: one delivery at a time for each, several endpoints at once, none waiting for another.
 import { Inject, Injectable } from '@nestjs/common';
 import { type Clock, Pulse } from '#libs/base';
-import {
-  type ClaimedDelivery,
-  Database,
-  DeliveryStore,
-  OutboxStore,
-  SecretBox,
-  type Settlement,
-  WebhookEndpointStore,
-} from '#libs/storage';
+import { type ClaimedDelivery, Database, type Settlement } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
-import { CLOCK, ControllerSettings, LOG } from '../core.js';
+import { CLOCK, LOG } from '../core.js';
+import { type ControlDatabase, type ControlStores, ENDPOINTS, type EndpointStore, type Port, STORES } from '../stores.js';
 import { type Attempt, Courier } from './courier.js';
 
 const pollMs = 1_000;
@@ -25,9 +18,6 @@ const drainLimitMs = 5_000;
 
 @Injectable()
 export class OutboxWorker {
-  private readonly deliveries = new DeliveryStore();
-  private readonly outbox = new OutboxStore();
-  private readonly endpoints: WebhookEndpointStore;
   private readonly quiet: QuietLog;
   /** By endpoint. */
   private readonly inFlight = new Map<string, Promise<void>>();
@@ -36,9 +26,10 @@ export class OutboxWorker {
   private readonly abandon = new AbortController();
 
   constructor(
-    @Inject(Database) private readonly database: Database,
-    @Inject(Courier) private readonly courier: Courier,
-    @Inject(ControllerSettings) settings: ControllerSettings,
+    @Inject(Database) private readonly database: ControlDatabase,
+    @Inject(STORES) private readonly stores: Pick<ControlStores, 'deliveries' | 'outbox'>,
+    @Inject(ENDPOINTS) private readonly endpoints: EndpointStore,
+    @Inject(Courier) private readonly courier: Port<Courier>,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOG) log: Log,
   ) {
@@ -49,7 +40,6 @@ export class OutboxWorker {
       beat: async () => await this.claim(),
       onError: (error) => this.quiet.warn('deliveries cannot be claimed; trying again', error),
     });
-    this.endpoints = new WebhookEndpointStore(new SecretBox(settings.values.secretKey));
   }
 
   start(): void {
@@ -76,7 +66,7 @@ export class OutboxWorker {
     const free = most - this.inFlight.size;
     if (free <= 0) return;
     const claimed = await this.database.transaction(
-      async (tx) => await this.deliveries.claimDue(tx, { leaseMs, limit: free, exceptEndpoints: [...this.inFlight.keys()] }),
+      async (tx) => await this.stores.deliveries.claimDue(tx, { leaseMs, limit: free, exceptEndpoints: [...this.inFlight.keys()] }),
     );
     for (const delivery of claimed) {
       const work = this.carry(delivery).finally(() => {
@@ -118,7 +108,7 @@ export class OutboxWorker {
     for (;;) {
       try {
         if (gone) await this.retire(delivery, settlement);
-        else if (!(await this.deliveries.settle(this.database.manager, delivery, settlement)))
+        else if (!(await this.stores.deliveries.settle(this.database.manager, delivery, settlement)))
           this.quiet.warn(`delivery ${delivery.id} was no longer ours to settle: its endpoint was deleted or its claim ran out`, null);
         return;
       } catch (error) {
@@ -132,10 +122,10 @@ export class OutboxWorker {
   /** The receiver is gone: its endpoint is disabled and the others are told. */
   private async retire(delivery: ClaimedDelivery, settlement: Settlement): Promise<void> {
     await this.database.transaction(async (tx) => {
-      await this.deliveries.settle(tx, delivery, settlement);
+      await this.stores.deliveries.settle(tx, delivery, settlement);
       const disabled = await this.endpoints.disable(tx, delivery.endpointId, 'the receiver answered 410 Gone');
       if (!disabled) return;
-      await this.outbox.append(tx, {
+      await this.stores.outbox.append(tx, {
         type: 'endpoint.disabled',
         subject: `webhook-endpoint/${disabled.id}`,
         data: {
@@ -151,7 +141,7 @@ export class OutboxWorker {
     for (;;) {
       await this.clock.sleep(renewMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      await this.deliveries.renew(this.database.manager, delivery, leaseMs).catch((error: unknown) => {
+      await this.stores.deliveries.renew(this.database.manager, delivery, leaseMs).catch((error: unknown) => {
         this.quiet.warn('a claim could not be renewed', error);
       });
     }
