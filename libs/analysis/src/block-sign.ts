@@ -22,19 +22,33 @@ export interface BlockOptions {
   readonly now: number;
 }
 
-/** Cuts windows of both arms into blocks by assignment second; a block grows by whole lengths until each arm has 5 finished responses. */
-export function cutBlocks(windows: readonly Window[], { blockMs, settleMs, now }: BlockOptions): Block[] {
-  const seconds = new Map<number, { n: [number, number]; sum: [number, number] }>();
+/** Finished responses and sum of ln(latency ms) of stable, then the candidate, in one second (or slice) of assignment. */
+export interface ArmSeconds {
+  readonly at: number;
+  readonly n: readonly [number, number];
+  readonly lnSum: readonly [number, number];
+}
+
+/** Cuts windows of both arms into blocks by assignment second. */
+export function cutBlocks(windows: readonly Window[], options: BlockOptions): Block[] {
+  const seconds = new Map<number, { at: number; n: [number, number]; lnSum: [number, number] }>();
   for (const { key, counts } of windows) {
     if (key.arm === null || key.arm === 'control' || counts.lnTotalCount === 0) continue;
     const arm = key.arm === 'candidate' ? 1 : 0;
-    const cell = seconds.get(key.secondAt) ?? { n: [0, 0], sum: [0, 0] };
+    const cell = seconds.get(key.secondAt) ?? { at: key.secondAt, n: [0, 0], lnSum: [0, 0] };
     cell.n[arm] += counts.lnTotalCount;
-    cell.sum[arm] += counts.lnTotalSum;
+    cell.lnSum[arm] += counts.lnTotalSum;
     seconds.set(key.secondAt, cell);
   }
-  const order = [...seconds.keys()].sort((a, b) => a - b);
-  const first = order[0];
+  return cutSeconds(
+    [...seconds.values()].sort((a, b) => a.at - b.at),
+    options,
+  );
+}
+
+/** Cuts seconds, in order of time, into blocks; a block grows by whole lengths until each arm has 5 finished responses. */
+export function cutSeconds(seconds: readonly ArmSeconds[], { blockMs, settleMs, now }: BlockOptions): Block[] {
+  const first = seconds[0]?.at;
   if (first === undefined) return [];
   const blocks: Block[] = [];
   let startAt = first;
@@ -49,16 +63,14 @@ export function cutBlocks(windows: readonly Window[], { blockMs, settleMs, now }
     sum = [0, 0];
   };
   const settled = (): boolean => endAt + settleMs <= now;
-  for (const second of order) {
+  for (const { at: second, n: added, lnSum } of seconds) {
     while (second >= endAt && settled()) {
       if (n[0] >= minPerArm && n[1] >= minPerArm) close();
       else endAt += blockMs;
     }
     if (second >= endAt) return blocks;
-    const cell = seconds.get(second);
-    if (!cell) continue;
-    n = [n[0] + cell.n[0], n[1] + cell.n[1]];
-    sum = [sum[0] + cell.sum[0], sum[1] + cell.sum[1]];
+    n = [n[0] + added[0], n[1] + added[1]];
+    sum = [sum[0] + lnSum[0], sum[1] + lnSum[1]];
   }
   if (n[0] >= minPerArm && n[1] >= minPerArm && settled()) close();
   return blocks;

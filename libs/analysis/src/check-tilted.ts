@@ -1,108 +1,168 @@
-// Entropy and output length: held to a band around stable, both directions, by prompt class.
-import type { Epoch } from './epoch-counts.js';
-import { epochHistograms } from './epoch-counts.js';
-import { type FrozenScores, tiltScores } from './frozen-scores.js';
+// Checks of a value's centre within prompt classes: entropy, output length, cost, quality. Rollback evidence and promotion proof from one pass over the counts.
+import type { CheckName } from '#libs/base';
+import type { Comparison } from './epoch-counts.js';
+import { judgedClass, pooledClass } from './frozen-scores.js';
+import type { TiltTest } from './increment-table.js';
+import type { Score, Sign } from './label.js';
+import { linearScale, linearTilt } from './linear-tilt.js';
+import { logTilt } from './log-tilt.js';
 import type { Measured } from './measured.js';
+import type { MergedCounts } from './merged-counts.js';
 import { logMeanExp } from './mixture.js';
-import { countOf, lnRepresentative } from './sketch.js';
-import { type EpochHistograms, scaleBounds, tiltLogE } from './tilt-process.js';
-import type { Histogram, Window } from './window.js';
+import { gamma } from './sketch.js';
+import type { TiltParameters } from './tilt.js';
+import { TiltBounds } from './tilt-bounds.js';
+import { logScale } from './tilt-process.js';
+import { type MetricCell, type TiltAnswer, TiltSums } from './tilt-sums.js';
+import type { WindowMetric } from './window.js';
 
-type Tilted = 'entropy' | 'length';
+/** What a class is held to, as margins on its scale: relative to stable (0.1 = +10%), or differences for quality. Null: this direction is not asked. */
+export interface TiltMargins {
+  readonly up: number | null;
+  readonly down: number | null;
+}
 
-interface TiltedInput {
-  readonly windows: readonly Window[];
-  readonly epochs: readonly Epoch[];
-  readonly scores: FrozenScores | null;
-  readonly checks: Readonly<Record<Tilted, { readonly up: number; readonly down: number }>>;
+export interface TiltQuestion {
+  readonly check: CheckName;
+  readonly metric: WindowMetric;
+  /** `log`: margins are ratios; `linear`: differences of a score in [0, 1]. */
+  readonly scale: 'log' | 'linear';
+  /** Fits by class, `*` for the pool; null or empty when the reference held no value of the metric. */
+  readonly fits: Readonly<Record<string, TiltParameters>> | null;
+  /** The plan's, as shown to people. */
+  readonly margins: TiltMargins;
+  /** What a judged class is held to; the plan's margins unless a band moves them. */
+  readonly marginsOf?: (judgedClass: string) => TiltMargins;
+  /** Names everything above but `fits`: sums are kept while it and `fits` stay. */
+  readonly key: string;
+}
+
+export interface TiltLook {
+  readonly measured: Measured;
+  /** ln e-value against "outside the margins": the weaker direction of the two. 0 when not measured. */
+  readonly proofLogE: number;
 }
 
 /** The interval shown to people; the decision itself does not use it. */
 const intervalAlpha = 0.05;
-const intervalTolerance = 1e-3;
+const lnGamma = Math.log(gamma);
+/** How far the interval looks: -99% to +2,000%, or the whole range of a score. */
+const reach = {
+  log: { lowest: Math.ceil(Math.log(0.01) / lnGamma), highest: Math.floor(Math.log(21) / lnGamma) },
+  linear: { lowest: -100, highest: 100 },
+};
 
-/** Rollback evidence of one metric: half weight each for "more than up above" and "more than down below". */
-export function judgeTilted(check: Tilted, input: TiltedInput): Measured {
-  const { up, down } = input.checks[check];
-  const fits = input.scores?.[check] ?? null;
-  const epochs = epochHistograms(input.windows, input.epochs, check, fits);
-  const scoreOf = fits ? tiltScores(fits) : null;
-  const nStable = countArm(epochs, 'stable');
-  const nCandidate = countArm(epochs, 'candidate');
-  const base = { check, marginUp: up, marginDown: -down, unit: 'ratio' as const, nStable, nCandidate };
-  if (!scoreOf || nStable === 0 || nCandidate === 0) {
-    return {
-      ...base,
-      measured: false,
-      logE: 0,
+/** One check over one rollout's counts; keeps its sums between looks. */
+export class TiltedCheck {
+  private kept: { readonly key: string; readonly fits: TiltQuestion['fits']; readonly sums: TiltSums; readonly bounds: TiltBounds } | null =
+    null;
+
+  constructor(private readonly counts: MergedCounts) {}
+
+  look(question: TiltQuestion, comparisons: readonly Comparison[], interval: boolean): TiltLook {
+    const { check, metric, margins, scale } = question;
+    const cells = this.counts.cells(comparisons, metric);
+    let [nStable, nCandidate] = [0, 0];
+    for (const cell of cells) {
+      nStable += cell.baseline.total;
+      nCandidate += cell.candidate.total;
+    }
+    const base = {
+      check,
       effect: null,
       lower: null,
       upper: null,
-      note: scoreOf ? 'one arm has no answers yet' : 'no reference of stable yet',
+      marginUp: margins.up,
+      marginDown: margins.down === null ? null : -margins.down,
+      unit: scale === 'log' ? ('ratio' as const) : ('points' as const),
+      nStable,
+      nCandidate,
+    };
+    const fitted = question.fits !== null && Object.hasOwn(question.fits, pooledClass);
+    if (!fitted || nStable === 0 || nCandidate === 0) {
+      const note = fitted ? 'one arm has no answers yet' : 'no reference of stable yet';
+      return { measured: { ...base, measured: false, logE: 0, note }, proofLogE: 0 };
+    }
+    const { sums, bounds } = this.keptFor(question);
+    const { all, classes } = sums.look(cells);
+    const names = directionsOf(margins);
+    const found = rollbackOf(all, names);
+    const shifts = interval ? bounds.of(cells, intervalAlpha) : null;
+    const shown = (shift: number): number => (scale === 'log' ? gamma ** shift - 1 : shift / 100);
+    const shift = stratifiedShift(cells);
+    return {
+      measured: {
+        ...base,
+        measured: true,
+        logE: found.logE,
+        direction: found.direction,
+        effect: shift === null ? null : shown(shift),
+        lower: shifts ? shown(shifts.lower) : null,
+        upper: shifts ? shown(shifts.upper) : null,
+        classes: [...classes]
+          .map(([promptClass, answer]) => ({
+            promptClass,
+            logE: Math.max(-700, Math.min(700, rollbackOf(answer, names).logE)),
+            nCandidate: answer.nCandidate,
+          }))
+          .sort((a, b) => b.logE - a.logE || (a.promptClass < b.promptClass ? -1 : 1)),
+      },
+      proofLogE: Math.min(...names.map((_, at) => all.logE[names.length + at] ?? 0)),
     };
   }
-  const logUp = tiltLogE(epochs, scoreOf, 1, up);
-  const logDown = tiltLogE(epochs, scoreOf, -1, -down);
-  const bounds = scaleBounds(epochs, scoreOf, intervalAlpha, -0.99, 20, intervalTolerance);
-  const classes = [...new Set(epochs.flatMap((epoch) => [...epoch.classes.keys()]))]
-    .map((promptClass) => {
-      const only = epochs.map(({ weight, classes: all }) => ({
-        weight,
-        classes: new Map([...all].filter(([name]) => name === promptClass)),
-      }));
-      return {
-        promptClass,
-        logE: Math.max(-700, Math.min(700, logMeanExp([tiltLogE(only, scoreOf, 1, up), tiltLogE(only, scoreOf, -1, -down)]))),
-        nCandidate: countArm(only, 'candidate'),
-      };
-    })
-    .sort((a, b) => b.logE - a.logE);
-  return {
-    ...base,
-    measured: true,
-    logE: logMeanExp([logUp, logDown]),
-    direction: logUp >= logDown ? 'up' : 'down',
-    effect: stratifiedEffect(epochs),
-    lower: bounds.lower,
-    upper: bounds.upper,
-    classes,
-  };
+
+  private keptFor({ fits, key, scale, margins, marginsOf }: TiltQuestion): { readonly sums: TiltSums; readonly bounds: TiltBounds } {
+    if (this.kept?.key === key && this.kept.fits === fits) return this.kept;
+    const scores = new Map<string, Score>();
+    const fitOf = fits ?? {};
+    for (const [name, fit] of Object.entries(fitOf)) scores.set(name, scale === 'log' ? logTilt(fit) : linearTilt(fit));
+    const scoreOf = (judged: string): Score => {
+      const score = scores.get(judged) ?? scores.get(pooledClass);
+      if (!score) throw new Error(`no score of class ${judged}`);
+      return score;
+    };
+    const { at, shift } = scale === 'log' ? logScale : linearScale;
+    const testsOf = (judged: string): TiltTest[] => {
+      const held = marginsOf?.(judged) ?? margins;
+      const names = directionsOf(margins);
+      const test = (name: Direction, sign: Sign): TiltTest => ({ sign, shift: shift(name === 'up' ? (held.up ?? 0) : -(held.down ?? 0)) });
+      return [
+        ...names.map((name) => test(name, name === 'up' ? 1 : -1)),
+        // Promotion asks the opposite of each.
+        ...names.map((name) => test(name, name === 'up' ? -1 : 1)),
+      ];
+    };
+    const shared = { judgedClass: (promptClass: string) => judgedClass(fitOf, promptClass), scoreOf, at };
+    this.kept = { key, fits, sums: new TiltSums({ ...shared, testsOf }), bounds: new TiltBounds({ ...shared, ...reach[scale] }) };
+    return this.kept;
+  }
 }
 
-/** Promotion: rejects "at or above +up" and "at or below -down"; both must hold, so the weaker one counts. */
-export function proveTilted(check: Tilted, input: TiltedInput): number {
-  const fits = input.scores?.[check] ?? null;
-  const scoreOf = fits ? tiltScores(fits) : null;
-  if (!scoreOf) return 0;
-  const { up, down } = input.checks[check];
-  const epochs = epochHistograms(input.windows, input.epochs, check, fits);
-  return Math.min(tiltLogE(epochs, scoreOf, -1, up), tiltLogE(epochs, scoreOf, 1, -down));
+type Direction = 'up' | 'down';
+
+function directionsOf({ up, down }: TiltMargins): Direction[] {
+  const names: Direction[] = [];
+  if (up !== null) names.push('up');
+  if (down !== null) names.push('down');
+  return names;
 }
 
-function countArm(epochs: readonly EpochHistograms[], arm: 'stable' | 'candidate'): number {
-  let total = 0;
-  for (const { classes } of epochs) for (const cell of classes.values()) total += countOf(cell[arm]);
-  return total;
+/** Half weight each where both directions are asked. */
+function rollbackOf({ logE }: TiltAnswer, names: readonly Direction[]): { readonly logE: number; readonly direction: Direction } {
+  const asked = names.map((_, at) => logE[at] ?? 0);
+  const strongest = asked.indexOf(Math.max(...asked));
+  return { logE: logMeanExp(asked), direction: names[strongest] ?? 'up' };
 }
 
-/** Ratio of geometric means within epoch and class, weighted by the harmonic size of each cell: a different mix of prompts in the arms cannot move it. */
-function stratifiedEffect(epochs: readonly EpochHistograms[]): number | null {
+/** Difference of means within epoch and class, in buckets, weighted by the harmonic size of each cell: a different mix of prompts in the arms cannot move it. */
+function stratifiedShift(cells: readonly MetricCell[]): number | null {
   let weighted = 0;
   let weights = 0;
-  for (const { classes } of epochs) {
-    for (const { stable, candidate } of classes.values()) {
-      const [n0, n1] = [countOf(stable), countOf(candidate)];
-      if (n0 === 0 || n1 === 0) continue;
-      const size = (n0 * n1) / (n0 + n1);
-      weighted += size * (meanLn(candidate, n1) - meanLn(stable, n0));
-      weights += size;
-    }
+  for (const { baseline, candidate } of cells) {
+    if (baseline.total === 0 || candidate.total === 0) continue;
+    const size = (baseline.total * candidate.total) / (baseline.total + candidate.total);
+    weighted += size * (candidate.meanIndex() - baseline.meanIndex());
+    weights += size;
   }
-  return weights === 0 ? null : Math.exp(weighted / weights) - 1;
-}
-
-function meanLn(histogram: Histogram, total: number): number {
-  let sum = 0;
-  for (const [index, count] of histogram) sum += count * lnRepresentative(index);
-  return sum / total;
+  return weights === 0 ? null : weighted / weights;
 }

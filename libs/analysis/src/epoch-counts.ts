@@ -1,15 +1,19 @@
-// Windows of a rollout merged into what the tests read: counts by epoch, arm and class. Epochs are never pooled into one another.
-import { type FrozenScores, judgedClass, pooledClass } from './frozen-scores.js';
-import { mergeInto } from './sketch.js';
-import type { EpochHistograms } from './tilt-process.js';
-import type { Histogram, Window, WindowMetric } from './window.js';
-
+// Counts of a rollout by epoch and arm, as the tests of events read them. Epochs are never pooled into one another.
 export interface Epoch {
   readonly epoch: number;
   /** Probability of the candidate in this epoch. */
   readonly weight: number;
+  /** Probability of the control arm (stable on fresh replicas); absent or 0: none, the candidate is compared with stable. */
+  readonly controlWeight?: number | null;
   /** When it began, milliseconds since the Unix epoch. */
   readonly since: number;
+}
+
+/** Which two arms an epoch compares, and the probability of the candidate among the two. */
+export interface Comparison {
+  readonly epoch: number;
+  readonly weight: number;
+  readonly baseline: 'stable' | 'control';
 }
 
 /** Both arms were drawn: without a coin (weight 0 or 1) there is nothing to compare. */
@@ -17,61 +21,38 @@ export function isMixed({ weight }: { readonly weight: number }): boolean {
   return weight > 0 && weight < 1;
 }
 
+/** The epochs in which two arms can be compared, in order. With a control arm stable is left out: given "candidate or control", the coin shows w / (w + wc). */
+export function comparisonsOf(epochs: readonly Epoch[]): Comparison[] {
+  return epochs
+    .map(({ epoch, weight, controlWeight }): Comparison => {
+      const control = controlWeight ?? 0;
+      return control > 0 ? { epoch, weight: weight / (weight + control), baseline: 'control' } : { epoch, weight, baseline: 'stable' };
+    })
+    .filter(isMixed)
+    .sort((a, b) => a.epoch - b.epoch);
+}
+
+/** Additive counts of one arm; all but `lastAt` are sums of the windows' fields. */
 export interface ArmCounts {
   responses: number;
-  events: number;
+  /** Errors, timeouts, unfinished requests, and answers with a value that was none. */
+  failures: number;
+  refusals: number;
+  loops: number;
+  clientGone: number;
   units: number;
-  lnTotalCount: number;
-  lnTotalSum: number;
+  /** Newest assignment second with a response. */
   lastAt: number | null;
 }
 
-export interface EpochCounts {
-  readonly epoch: number;
-  readonly weight: number;
-  readonly stable: ArmCounts;
-  readonly candidate: ArmCounts;
-}
+export const noCounts = (): ArmCounts => ({
+  responses: 0,
+  failures: 0,
+  refusals: 0,
+  loops: 0,
+  clientGone: 0,
+  units: 0,
+  lastAt: null,
+});
 
-const noCounts = (): ArmCounts => ({ responses: 0, events: 0, units: 0, lnTotalCount: 0, lnTotalSum: 0, lastAt: null });
-
-/** Counts by epoch, in epoch order. Windows of an unknown epoch (a gateway ahead of the reader) are left for the next look. */
-export function countEpochs(windows: readonly Window[], epochs: readonly Epoch[]): EpochCounts[] {
-  const byEpoch = new Map(epochs.map(({ epoch, weight }) => [epoch, { epoch, weight, stable: noCounts(), candidate: noCounts() }]));
-  for (const { key, counts } of windows) {
-    if (key.arm === null || key.arm === 'control' || key.epoch === null) continue;
-    const arm = byEpoch.get(key.epoch)?.[key.arm];
-    if (!arm) continue;
-    arm.responses += counts.responses;
-    arm.events += counts.errors + counts.timeouts + counts.unfinished + counts.nonFinite;
-    arm.units += counts.units;
-    arm.lnTotalCount += counts.lnTotalCount;
-    arm.lnTotalSum += counts.lnTotalSum;
-    if (counts.responses > 0) arm.lastAt = Math.max(arm.lastAt ?? 0, key.secondAt);
-  }
-  return [...byEpoch.values()].sort((a, b) => a.epoch - b.epoch);
-}
-
-/** Histograms of one metric by mixed epoch and judged class. With `fits` null every class counts as the pool. */
-export function epochHistograms(
-  windows: readonly Window[],
-  epochs: readonly Epoch[],
-  metric: WindowMetric,
-  fits: FrozenScores['entropy'] | null,
-): EpochHistograms[] {
-  const byEpoch = new Map(
-    epochs
-      .filter(isMixed)
-      .map(({ epoch, weight }) => [epoch, { weight, classes: new Map<string, { stable: Histogram; candidate: Histogram }>() }]),
-  );
-  for (const { key, counts } of windows) {
-    if (key.arm === null || key.arm === 'control' || key.epoch === null) continue;
-    const epoch = byEpoch.get(key.epoch);
-    if (!epoch || counts.histograms[metric].size === 0) continue;
-    const promptClass = fits ? judgedClass(fits, key.promptClass) : pooledClass;
-    const cell = epoch.classes.get(promptClass) ?? { stable: new Map(), candidate: new Map() };
-    mergeInto(cell[key.arm], counts.histograms[metric]);
-    epoch.classes.set(promptClass, cell);
-  }
-  return [...byEpoch.values()];
-}
+export type CountField = Exclude<keyof ArmCounts, 'lastAt'>;

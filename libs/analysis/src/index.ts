@@ -1,5 +1,6 @@
 // Pure: what the numbers say.
 export * from './block-sign.js';
+export * from './bucket-counts.js';
 export * from './change-detector.js';
 export * from './display-band.js';
 export * from './epoch-counts.js';
@@ -8,8 +9,11 @@ export * from './frozen-scores.js';
 export * from './histogram-codec.js';
 export * from './judge.js';
 export * from './label.js';
+export * from './latency-slices.js';
+export * from './ledger.js';
 export * from './linear-tilt.js';
 export * from './log-tilt.js';
+export * from './merged-counts.js';
 export * from './mixture.js';
 export * from './paired.js';
 export * from './paired-window.js';
@@ -17,5 +21,6 @@ export * from './sketch.js';
 export * from './step.js';
 export * from './tilt.js';
 export * from './tilt-process.js';
+export * from './tilt-sums.js';
 export * from './window.js';
 export * from './window-book.js';

@@ -1,13 +1,13 @@
 // One look: merged counts in, one finding per check, the combined e-value and the promotion proofs out. Pure; the same counts always give the same answer.
 import type { CheckName, Finding } from '#libs/base';
-import { judgeErrors, proveErrors } from './check-errors.js';
-import { judgeLatency } from './check-latency.js';
-import { judgeTilted, proveTilted } from './check-tilted.js';
-import { countEpochs, type Epoch, type EpochCounts } from './epoch-counts.js';
+import { lookAtEvents } from './check-events.js';
+import { LatencyCheck } from './check-latency.js';
+import { TiltedCheck, type TiltQuestion } from './check-tilted.js';
+import { type Comparison, comparisonsOf, type Epoch } from './epoch-counts.js';
 import type { FrozenScores } from './frozen-scores.js';
 import type { Measured } from './measured.js';
+import type { MergedCounts } from './merged-counts.js';
 import { combine } from './mixture.js';
-import type { Window } from './window.js';
 
 /** What a plan says about checks; the shape of `Plan['checks']`. */
 export interface CheckOptions {
@@ -24,9 +24,7 @@ export interface CheckOptions {
   };
 }
 
-export interface JudgeInput {
-  /** All windows of the rollout, both arms, every epoch, in any order. */
-  readonly windows: readonly Window[];
+export interface JudgeOptions {
   readonly epochs: readonly Epoch[];
   readonly currentEpoch: number;
   /** Null until stable's reference was thick enough: entropy, length and gross latency stay unmeasured. */
@@ -37,6 +35,8 @@ export interface JudgeInput {
   /** Bound on a false rollback over the whole rollout. */
   readonly alpha: number;
   readonly now: number;
+  /** Whether to compute the bounds of the effects (some tenths of a millisecond per check); nothing is decided by them. */
+  readonly interval?: boolean;
 }
 
 export interface Judgement {
@@ -57,81 +57,112 @@ export interface Judgement {
 /** ln E beyond this is certainty; JSON stays finite. */
 const largestLogE = 700;
 
-/** Judges all evidence of a rollout at one instant. Cost: about a million table look-ups at 30 classes, a few tens of milliseconds. */
-export function judge(input: JudgeInput): Judgement {
-  const epochs = countEpochs(input.windows, input.epochs);
-  const counts = countAll(epochs, input.currentEpoch);
-  const measured = measure(input, epochs);
-  const promotion = prove(input, epochs);
-  const weights = normalisedWeights(input.checks, measured);
-  const logE = Object.fromEntries(measured.map((one) => [one.check, one.measured ? one.logE : 0])) as Partial<Record<CheckName, number>>;
-  const threshold = Math.log(1 / input.alpha);
-  const total = measured.length > 0 ? combine(logE, weights) : { logE: 0, share: {} };
-  const guarded = guardsMet(input, epochs, counts);
-  const alarmed = guarded && total.logE >= threshold;
-  const failing = alarmed ? failingChecks(logE, weights, threshold, total.share) : [];
-  const findings = measured.map((one): Finding => {
-    const { measured: looked, ...finding } = one;
-    const proof = promotion.find((candidate) => candidate.check === one.check);
-    const verdict = failing.includes(one.check) ? 'fail' : !looked ? 'unmeasured' : proof?.proven ? 'pass' : 'inconclusive';
-    return { ...finding, logE: clamp(one.logE), verdict };
-  });
-  return {
-    findings,
-    // Without the guards' minimum the evidence is shown but cannot alarm: clamp it just below the threshold.
-    combined: { logE: clamp(guarded ? total.logE : Math.min(total.logE, threshold - 1e-6)), threshold, share: total.share },
-    promotion,
-    counts,
-  };
+/** A check's evidence, and its promotion proof where it has one. */
+interface Look {
+  readonly measured: Measured;
+  readonly proofLogE: number | null;
 }
 
-function measure(input: JudgeInput, epochs: readonly EpochCounts[]): Measured[] {
-  const { checks } = input;
-  const all: Measured[] = [];
-  if (checks.entropy.enabled) all.push(judgeTilted('entropy', input));
-  if (checks.errors.enabled) all.push(judgeErrors(checks.errors, epochs));
-  if (checks.latency.enabled) all.push(judgeLatency(input, epochs));
-  if (checks.length.enabled) all.push(judgeTilted('length', input));
-  return all;
-}
+/** Judges one rollout's counts again and again. Keeps partial sums only: the answer depends on counts and options alone. */
+export class Judge {
+  private readonly entropy: TiltedCheck;
+  private readonly length: TiltedCheck;
+  private readonly latency: LatencyCheck;
 
-function prove(input: JudgeInput, epochs: readonly EpochCounts[]): Judgement['promotion'] {
-  const needed = Math.log(1 / input.promotion.alpha);
-  return input.promotion.gating
-    .filter((check) => (check === 'entropy' || check === 'errors') && input.checks[check].enabled)
-    .map((check) => {
-      const logE = check === 'entropy' ? proveTilted('entropy', input) : proveErrors(input.checks.errors, epochs);
-      return { check, logE: clamp(logE), needed, proven: logE >= needed };
+  constructor(private readonly merged: MergedCounts) {
+    this.entropy = new TiltedCheck(merged);
+    this.length = new TiltedCheck(merged);
+    this.latency = new LatencyCheck(merged);
+  }
+
+  look(options: JudgeOptions): Judgement {
+    const comparisons = comparisonsOf(options.epochs);
+    const counts = countAll(this.merged, options);
+    const looks = this.lookAt(options, comparisons);
+    const measured = looks.map((look) => look.measured);
+    const promotion = prove(looks, options.promotion);
+    const weights = normalisedWeights(options.checks, measured);
+    const logE = Object.fromEntries(measured.map((one) => [one.check, one.measured ? one.logE : 0])) as Partial<Record<CheckName, number>>;
+    const threshold = Math.log(1 / options.alpha);
+    const total = measured.length > 0 ? combine(logE, weights) : { logE: 0, share: {} };
+    const guarded = guardsMet(options, counts);
+    const failing = guarded && total.logE >= threshold ? failingChecks(logE, weights, threshold, total.share) : [];
+    const findings = measured.map((one): Finding => {
+      const { measured: looked, ...finding } = one;
+      const proof = promotion.find((candidate) => candidate.check === one.check);
+      const verdict = failing.includes(one.check) ? 'fail' : !looked ? 'unmeasured' : proof?.proven ? 'pass' : 'inconclusive';
+      return { ...finding, logE: clamp(one.logE), verdict };
     });
+    return {
+      findings,
+      // Without the guards' minimum the evidence is shown but cannot alarm: clamp it just below the threshold.
+      combined: { logE: clamp(guarded ? total.logE : Math.min(total.logE, threshold - 1e-6)), threshold, share: total.share },
+      promotion,
+      counts,
+    };
+  }
+
+  private lookAt({ checks, scores, interval = false, now }: JudgeOptions, comparisons: readonly Comparison[]): Look[] {
+    const looks: Look[] = [];
+    const centred = (check: 'entropy' | 'length'): Look => {
+      const { up, down } = checks[check];
+      const question: TiltQuestion = {
+        check,
+        metric: check,
+        scale: 'log',
+        fits: scores?.[check] ?? null,
+        margins: { up, down },
+        key: `${up} ${down}`,
+      };
+      return this[check].look(question, comparisons, interval);
+    };
+    if (checks.entropy.enabled) looks.push(centred('entropy'));
+    if (checks.errors.enabled) {
+      looks.push(lookAtEvents(this.merged, comparisons, { check: 'errors', field: 'failures', verb: 'failed', ...checks.errors }));
+    }
+    if (checks.latency.enabled) {
+      looks.push({ measured: this.latency.look(checks.latency, comparisons, scores, now), proofLogE: null });
+    }
+    if (checks.length.enabled) looks.push({ ...centred('length'), proofLogE: null });
+    return looks;
+  }
 }
 
-function countAll(epochs: readonly EpochCounts[], currentEpoch: number): Judgement['counts'] {
-  const current = epochs.find((epoch) => epoch.epoch === currentEpoch);
+function prove(looks: readonly Look[], { alpha, gating }: JudgeOptions['promotion']): Judgement['promotion'] {
+  const needed = Math.log(1 / alpha);
+  return gating.flatMap((check) => {
+    const logE = looks.find(({ measured }) => measured.check === check)?.proofLogE ?? null;
+    return logE === null ? [] : [{ check, logE: clamp(logE), needed, proven: logE >= needed }];
+  });
+}
+
+function countAll(merged: MergedCounts, { epochs, currentEpoch }: JudgeOptions): Judgement['counts'] {
   const newest = (arm: 'stable' | 'candidate'): number | null => {
-    const times = epochs.map((epoch) => epoch[arm].lastAt).filter((at) => at !== null);
+    const times = epochs.map(({ epoch }) => merged.lastAt(epoch, arm)).filter((at) => at !== null);
     return times.length === 0 ? null : Math.max(...times);
   };
   const sum = (arm: 'stable' | 'candidate', field: 'responses' | 'units'): number =>
-    epochs.reduce((total, epoch) => total + epoch[arm][field], 0);
+    epochs.reduce((total, { epoch }) => total + merged.sum(epoch, arm, field), 0);
+  const known = epochs.some(({ epoch }) => epoch === currentEpoch);
   return {
     stable: sum('stable', 'responses'),
     candidate: sum('candidate', 'responses'),
     candidateUnits: sum('candidate', 'units'),
-    stepCandidate: current?.candidate.responses ?? 0,
-    stepStable: current?.stable.responses ?? 0,
+    stepCandidate: known ? merged.sum(currentEpoch, 'candidate', 'responses') : 0,
+    stepStable: known ? merged.sum(currentEpoch, 'stable', 'responses') : 0,
     lastStableAt: newest('stable'),
     lastCandidateAt: newest('candidate'),
   };
 }
 
 /** Policy, not validity: nobody should be rolled back on a handful of answers within the first moments. */
-function guardsMet(input: JudgeInput, epochs: readonly EpochCounts[], counts: Judgement['counts']): boolean {
-  const exposedSince = input.epochs.filter((epoch) => epoch.weight > 0).map((epoch) => epoch.since);
-  if (exposedSince.length === 0 || epochs.length === 0) return false;
+function guardsMet({ epochs, guards, now }: JudgeOptions, counts: Judgement['counts']): boolean {
+  const exposedSince = epochs.filter((epoch) => epoch.weight > 0).map((epoch) => epoch.since);
+  if (exposedSince.length === 0) return false;
   return (
-    counts.candidate >= input.guards.minResponses &&
-    counts.candidateUnits >= input.guards.minUnits &&
-    input.now - Math.min(...exposedSince) >= input.guards.minS * 1000
+    counts.candidate >= guards.minResponses &&
+    counts.candidateUnits >= guards.minUnits &&
+    now - Math.min(...exposedSince) >= guards.minS * 1000
   );
 }
 
