@@ -1,7 +1,7 @@
 // Keeps tables bounded: partitions ahead of time, old days dropped whole, answers that nobody will ask for again forgotten.
 import { Inject, Injectable } from '@nestjs/common';
 import { type Clock, Pulse } from '#libs/base';
-import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, RolloutStore, WindowStore } from '#libs/storage';
+import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, PairedWindowStore, RolloutStore, WindowStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, LOG } from './core.js';
 
@@ -17,6 +17,7 @@ const batchRows = 1_000;
 @Injectable()
 export class Housekeeper {
   private readonly windows = new WindowStore();
+  private readonly pairs = new PairedWindowStore();
   private readonly rollouts = new RolloutStore();
   private readonly receipts = new HookReceiptStore();
   private readonly answers = new IdempotencyStore();
@@ -50,6 +51,7 @@ export class Housekeeper {
     const since = Math.min(now - keepWindowsMs, (await this.windows.neededSince(manager)) ?? now);
     const dropped = await this.database.transaction(async (tx) => await this.windows.dropBefore(tx, since));
     if (dropped.length > 0) this.log.info({ days: dropped }, 'old windows were dropped');
+    while (!this.pulse.signal.aborted && (await this.pairs.dropBefore(manager, since)) >= batchRows);
     for (const store of [this.receipts, this.answers]) {
       while (!this.pulse.signal.aborted && (await store.prune(manager, keepAnswersMs)) >= batchRows);
     }

@@ -35,6 +35,7 @@ import { FirstAnswers } from './routing/first-answers.js';
 import { snapshotFile } from './routing/snapshot.js';
 import { ExchangeFiles } from './scoring/exchange-file.js';
 import { Scoring } from './scoring/scoring.js';
+import { PairRecorder } from './shadow/pair-recorder.js';
 import type { MirrorReport } from './shadow/report.js';
 import { Shadow } from './shadow/shadow.js';
 
@@ -133,14 +134,19 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       incarnation: feed.current?.table.incarnation ?? null,
       generation: feed.current?.table.generation ?? 0,
       engines: pool.report(),
-      droppedWindows: recorder.droppedWindows,
+      droppedWindows: recorder.droppedWindows + pairs.droppedWindows,
       address: null,
     }),
   });
   wake.now = () => reporter.wake();
   const deadlines = new Deadlines(clock, options.deadlines);
-  const { onMirrored } = options;
-  const shadow = new Shadow({ feed, pool, deadlines, clock, log, ...(onMirrored ? { onMirrored } : {}) });
+  const firstAnswers = options.firstAnswers ?? new FirstAnswers();
+  const pairs = new PairRecorder({ link, clock, log, bootId: recorder.bootId });
+  const onMirrored = (report: MirrorReport): void => {
+    pairs.add(report);
+    options.onMirrored?.(report);
+  };
+  const shadow = new Shadow({ feed, pool, deadlines, firstAnswers, clock, log, onMirrored });
   const patience = new Patience({ ...usualPatience, ...options.patience });
   const cache = new AnswerCache(options.cache ?? null, { pool, clock });
   const book = new RequestBook();
@@ -148,7 +154,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ? new RequestLog({ settings: options.requestLog, file: requestLogFile(options.dataDir), clock, rng, log })
     : null;
   const keepAnswerBytes = requestLog?.answerBytes ?? null;
-  const firstAnswers = options.firstAnswers ?? new FirstAnswers();
   const completions = new Completions({
     feed,
     pool,
@@ -183,7 +188,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         hints: feed.hearing ? 'listen' : 'poll',
         refusedTable: feed.refused,
         gateways: feed.current?.gateways ?? null,
-        droppedWindows: recorder.droppedWindows,
+        droppedWindows: recorder.droppedWindows + pairs.droppedWindows,
         inFlight: hot.inFlight,
         requestLog: requestLog?.figures() ?? null,
         requests: book.read(),
@@ -219,6 +224,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     throw error;
   }
   recorder.start();
+  pairs.start();
   reporter.start();
   requestLog?.start();
   const address = app.getHttpServer().address() as AddressInfo;
@@ -240,6 +246,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const farewell = async (): Promise<void> => {
       await feed.close();
       await recorder.close();
+      await pairs.close();
       await reporter.close();
     };
     if ((await atMost(clock, farewellMs, farewell())) === 'late') log.warn('Postgres did not take the last windows in time');

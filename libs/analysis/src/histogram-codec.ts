@@ -13,8 +13,18 @@ export class HistogramFormatError extends Error {
 
 /** Serialises the histograms of a window. Counts must be non-negative safe integers. */
 export function encodeHistograms(histograms: Record<WindowMetric, Histogram>): Uint8Array {
+  return encodeNamed(metrics, histograms);
+}
+
+/** Inverse of `encodeHistograms`. Throws HistogramFormatError for anything it did not write: a corrupt row must not become evidence. */
+export function decodeHistograms(bytes: Uint8Array): Record<WindowMetric, Histogram> {
+  return decodeNamed(metrics, bytes, emptyHistograms());
+}
+
+/** `names`: their order is the format. */
+export function encodeNamed<Name extends string>(names: readonly Name[], histograms: Record<Name, Histogram>): Uint8Array {
   const bytes: number[] = [formatVersion];
-  metrics.forEach((metric, number) => {
+  names.forEach((metric, number) => {
     const histogram = histograms[metric];
     if (histogram.size === 0) return;
     bytes.push(number);
@@ -29,15 +39,18 @@ export function encodeHistograms(histograms: Record<WindowMetric, Histogram>): U
   return Uint8Array.from(bytes);
 }
 
-/** Inverse of `encodeHistograms`. Throws HistogramFormatError for anything it did not write: a corrupt row must not become evidence. */
-export function decodeHistograms(bytes: Uint8Array): Record<WindowMetric, Histogram> {
+/** Inverse of `encodeNamed`: fills `histograms`, which are empty. */
+export function decodeNamed<Name extends string>(
+  names: readonly Name[],
+  bytes: Uint8Array,
+  histograms: Record<Name, Histogram>,
+): Record<Name, Histogram> {
   if (bytes[0] !== formatVersion) throw new HistogramFormatError(`unknown histogram format ${bytes[0] ?? 'of no bytes'}`);
-  const histograms = emptyHistograms();
   const reader = { bytes, at: 1 };
   let lastNumber = -1;
   while (reader.at < bytes.length) {
     const number = bytes[reader.at++] ?? -1;
-    const metric = metrics[number];
+    const metric = names[number];
     if (!metric || number <= lastNumber) throw new HistogramFormatError(`unexpected metric ${number} at byte ${reader.at - 1}`);
     lastNumber = number;
     const size = readVarint(reader);

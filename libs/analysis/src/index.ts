@@ -16,6 +16,7 @@ export * from './log-tilt.js';
 export * from './merged-counts.js';
 export * from './mixture.js';
 export * from './paired.js';
+export * from './paired-book.js';
 export * from './paired-window.js';
 export * from './sketch.js';
 export * from './step.js';

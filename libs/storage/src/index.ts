@@ -15,6 +15,7 @@ export * from './idempotency.store.js';
 export * from './listen.js';
 export * from './models.store.js';
 export * from './outbox.store.js';
+export * from './paired-windows.store.js';
 export * from './rollout-events.store.js';
 export * from './rollouts.store.js';
 export * from './routing.store.js';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MirrorReport } from '#apps/gateway';
 import type { ShadowPolicy } from '#libs/rollout';
-import { ApiKeyStore } from '#libs/storage';
+import { ApiKeyStore, PairedWindowStore } from '#libs/storage';
 import { post } from '../../support/client.js';
 import { aGateway, aVersion, publish, type TestGateway, until, untilServing } from '../../support/gateway.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
@@ -150,6 +150,38 @@ describe('a candidate that is mirrored to', () => {
     expect(candidate.last.body).toMatchObject({ model: 'fake-model', messages: chat.messages, temperature: 0.5, seed: 7, stream: true });
     expect(reports[0]).toMatchObject({ outcome: 'ok', candidate: { outputTokens: 5, finishReason: 'stop' }, stable: { outputTokens: 5 } });
     expect(reports[0]?.candidate.nllMeanNats).toBeGreaterThan(0);
+  });
+});
+
+describe('what mirrors leave behind', () => {
+  const counted = async (): Promise<{ pairs: number; failures: number; lengths: number }> => {
+    const windows = await new PairedWindowStore().ofRollout(test.database.manager, rolloutId);
+    const sum = (of: (window: (typeof windows)[number]) => number): number => windows.reduce((total, one) => total + of(one), 0);
+    return {
+      pairs: sum(({ counts }) => counts.pairs),
+      failures: sum(({ counts }) => counts.failures),
+      lengths: sum(({ counts }) => [...counts.ratios.length.values()].reduce((total, count) => total + count, 0)),
+    };
+  };
+
+  it('is in Postgres within seconds: a pair, a failure, and nothing of what a stop took back', async () => {
+    const settled = async (): Promise<Awaited<ReturnType<typeof counted>>> => {
+      const { ended } = (await checks()).shadow;
+      await until(async () => {
+        const { pairs, failures } = await counted();
+        return pairs === ended['ok'] && failures === (ended['failed'] ?? 0) + (ended['timeout'] ?? 0);
+      }, 'windows of all that has ended');
+      return await counted();
+    };
+    await allEnded();
+    const before = await settled();
+    await post(at, path, chat);
+    await until(() => reports.length === 1, 'a pair');
+    candidate.fault = { kind: 'status', status: 500 };
+    await post(at, path, chat);
+    await until(() => reports.length === 2, 'a failure');
+    const after = await settled();
+    expect(after).toEqual({ pairs: before.pairs + 1, failures: before.failures + 1, lengths: before.lengths + 1 });
   });
 });
 

@@ -143,7 +143,8 @@ export class Completions {
     settle(admitted.entry, last, clock.monotonicMs());
     this.conclude(last, underway);
     if (last === first) {
-      this.parts.shadow.offer({ requestId: underway.requestId, admitted, attempt: first, totalMs: clock.monotonicMs() - startedAtMs });
+      const { requestId, assignedAt } = underway;
+      this.parts.shadow.offer({ requestId, admitted, attempt: first, assignedAt, totalMs: clock.monotonicMs() - startedAtMs });
     }
     // With two tries the first one's time is neither the gateway's nor the answer's.
     if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);

@@ -21,6 +21,19 @@ export interface Answered {
   readonly named: boolean;
 }
 
+/** A rollout, as far as its units are concerned. */
+type UnitsOf = Pick<NonNullable<Route['rollout']>, 'id' | 'salt'>;
+
+/** Another point than the one that draws the arm. */
+function placeOf(salt: string, what: 'counted' | 'paired', unit: string): number {
+  return Math.floor(pointOf(salt, `${what}\0${unit}`) * places);
+}
+
+/** Units are paired before they meet the candidate, and counted again when they do. */
+function pairsOf(rolloutId: string): string {
+  return `pairs of ${rolloutId}`;
+}
+
 /**
  * Which units have been counted. Without it ten answers of one user weigh like ten coins, and equal versions are rolled back far more
  * often than alpha says. A unit whose bit is taken by another is left out, which depends on neither its arm nor its answer. Starts empty with the process.
@@ -39,14 +52,24 @@ export class FirstAnswers {
   /** The arm of a unit's first answer; of later ones no arm, as if no coin had been drawn. */
   compared({ route: { rollout }, assignment, unit, named }: Answered): Compared {
     if (!named || assignment.arm === null || rollout === null) return assignment;
-    return this.first(rollout, unit) ? assignment : noArm;
+    return this.first(rollout.id, placeOf(rollout.salt, 'counted', unit)) ? assignment : noArm;
   }
 
-  private first({ id, salt }: { readonly id: string; readonly salt: string }, unit: string): boolean {
-    // Another point than the one that draws the arm.
-    const place = Math.floor(pointOf(salt, `counted\0${unit}`) * places);
-    const first = this.mark(id, place);
-    if (first) this.tell?.(id, place);
+  /** Whether a mirrored prompt of a named unit has been paired. */
+  hasPair({ id, salt }: UnitsOf, unit: string): boolean {
+    const bits = this.seen.get(pairsOf(id));
+    const place = placeOf(salt, 'paired', unit);
+    return bits !== undefined && ((bits[place >>> 3] ?? 0) & (1 << (place & 7))) !== 0;
+  }
+
+  /** A mirrored prompt of a named unit is paired. False when one was before. */
+  pair({ id, salt }: UnitsOf, unit: string): boolean {
+    return this.first(pairsOf(id), placeOf(salt, 'paired', unit));
+  }
+
+  private first(counted: string, place: number): boolean {
+    const first = this.mark(counted, place);
+    if (first) this.tell?.(counted, place);
     return first;
   }
 

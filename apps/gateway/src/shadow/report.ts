@@ -31,6 +31,8 @@ export const skipReasons = [
   'concurrency',
   /** Its tokens would exceed `tokensPerSecond`. */
   'tokens',
+  /** Its unit has been paired, or is being: a second pair would be no second piece of evidence. */
+  'counted',
   /** Live requests wait, or did a moment ago. */
   'live',
   'table',
@@ -52,6 +54,8 @@ export interface MirrorReport {
   readonly model: string;
   readonly rolloutId: string;
   readonly epoch: number;
+  /** When stable was asked, milliseconds since the Unix epoch. */
+  readonly assignedAt: number;
   readonly promptClass: string;
   readonly unit: string;
   /** The client named the unit; otherwise it is this request's alone. */

@@ -11,6 +11,8 @@ export interface RunningMirror {
   readonly stable: string;
   readonly candidate: string;
   readonly sequences: number;
+  /** Whom it is of, where a client named one. */
+  readonly unit?: string;
 }
 
 const lookEveryMs = 50;
@@ -34,6 +36,11 @@ export class RunningMirrors {
 
   get size(): number {
     return this.all.size;
+  }
+
+  runsFor(rolloutId: string, unit: string): boolean {
+    for (const one of this.all) if (one.rolloutId === rolloutId && one.unit === unit) return true;
+    return false;
   }
 
   add(one: RunningMirror): void {

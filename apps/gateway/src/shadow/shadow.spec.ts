@@ -12,6 +12,7 @@ import { Deadlines } from '../completions/deadlines.js';
 import { nothingMeasured } from '../completions/measurement.js';
 import type { Wishes } from '../completions/wishes.js';
 import { EnginePool } from '../engines/pool.js';
+import { FirstAnswers } from '../routing/first-answers.js';
 import type { MirrorReport } from './report.js';
 import { type Answered, Shadow } from './shadow.js';
 
@@ -52,6 +53,7 @@ async function mirrored(policy: ShadowPolicy | undefined, options: { deadlines?:
     pool,
     clock,
     log,
+    firstAnswers: new FirstAnswers(),
     deadlines: options.deadlines ?? new Deadlines(clock),
     onMirrored: (report) => {
       reports.push(report);
@@ -96,6 +98,7 @@ function answered(more: Partial<Answered['admitted']> = {}, attempt: Partial<Att
   if (!asked.ok || !route) throw new Error('the spec asks for nonsense');
   return {
     requestId: 'request-1',
+    assignedAt: 1_000,
     totalMs: 12,
     attempt: { ...figures, ...attempt },
     admitted: {
@@ -249,6 +252,24 @@ describe('mirrors are skipped', () => {
     (which === 'stable' ? stable : candidate).queuedLive = 1;
     await offer();
     expect(shadow.figures()).toMatchObject({ skipped: { live: 1 } });
+  });
+
+  it('of a unit that has been paired, or is being, but not of one whose mirror said nothing', async () => {
+    const named = (unit: string): Answered => answered({ unit, named: true });
+    await mirrored(plenty);
+    candidate.behaviour = { failWith: () => ({ code: 'engine.overloaded', message: '', retryable: true }) };
+    await offer(named('ann'));
+    await allEnded();
+    candidate.behaviour = { firstTokenMs: 20 };
+    await offer(named('ann'));
+    await offer(named('ann'));
+    await allEnded();
+    candidate.behaviour = {};
+    for (const unit of ['ann', 'bob', 'bob']) {
+      await offer(named(unit));
+      await allEnded();
+    }
+    expect(shadow.figures()).toMatchObject({ ended: { refused: 1, ok: 2 }, skipped: { counted: 3 } });
   });
 
   it('when the table has changed since the request', async () => {

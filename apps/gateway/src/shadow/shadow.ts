@@ -8,6 +8,7 @@ import type { Attempt } from '../completions/attempt.js';
 import type { Deadlines } from '../completions/deadlines.js';
 import type { EnginePool } from '../engines/pool.js';
 import type { RoutingFeed } from '../routing/feed.js';
+import type { FirstAnswers } from '../routing/first-answers.js';
 import { estimateOf, type Hold, type MirrorEstimate, ShadowBudget } from './budget.js';
 import { type Candidature, isMirrored } from './coin.js';
 import { ShadowCounts, type ShadowFigures } from './counts.js';
@@ -19,6 +20,7 @@ export interface ShadowParts {
   readonly feed: Pick<RoutingFeed, 'current'>;
   readonly pool: EnginePool;
   readonly deadlines: Deadlines;
+  readonly firstAnswers: Pick<FirstAnswers, 'hasPair' | 'pair'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Told once for each mirror that ran, when it has ended. */
@@ -30,6 +32,8 @@ export interface Answered {
   readonly requestId: string;
   readonly admitted: Pick<Admitted, 'route' | 'assignment' | 'pinned' | 'wishes' | 'unit' | 'named' | 'promptClass' | 'asked' | 'body'>;
   readonly attempt: Attempt;
+  /** Milliseconds since the Unix epoch. */
+  readonly assignedAt: number;
   readonly totalMs: number;
 }
 
@@ -107,14 +111,16 @@ export class Shadow {
     void this.run(answered, rollout, started);
   }
 
-  private start({ requestId, admitted }: Answered, { id, candidate }: Candidature, stable: string): Started | SkipReason {
+  private start({ requestId, admitted }: Answered, rollout: Candidature, stable: string): Started | SkipReason {
+    const { id, candidate } = rollout;
     const { pool, clock, feed, deadlines } = this.parts;
     const policy = this.active.get(id)?.shadow;
     if (this.stopped) return 'stopping';
     if (!policy) return 'table';
     const served = pool.find(candidate);
     if (!served?.engine || !pool.serves(candidate)) return 'notServed';
-    const { asked, body } = admitted;
+    const { asked, body, named, unit } = admitted;
+    if (named && (this.parts.firstAnswers.hasPair(rollout, unit) || this.mirrors.runsFor(id, unit))) return 'counted';
     const { choices } = asked;
     if (this.mirrors.mustWait(stable, candidate, choices)) return 'live';
     const limits = deadlines.limits(mirrorMs, true);
@@ -127,7 +133,8 @@ export class Shadow {
     const hold = budget.take(policy, feed.current?.gateways ?? 1, estimate, clock.monotonicMs());
     if (typeof hold === 'string') return hold;
     const mirror = new Mirror({ engine: served.engine, requests, choices, deadlines, limits, clock });
-    return { running: { mirror, rolloutId: id, stable, candidate, sequences: choices }, hold, estimate };
+    const running = { mirror, rolloutId: id, stable, candidate, sequences: choices, ...(named ? { unit } : {}) };
+    return { running, hold, estimate };
   }
 
   /** Never rejects: what breaks here is no matter of the requests that users sent. */
@@ -143,10 +150,18 @@ export class Shadow {
     this.mirrors.delete(running);
     this.counts.end(end?.outcome ?? 'broken', end?.cancelledFor ?? null, tokens);
     try {
-      if (end) this.parts.onMirrored?.(reportOf(answered, rollout, end));
+      if (end) this.tell(reportOf(answered, rollout, end), rollout);
     } catch (error) {
       this.complain(error, answered);
     }
+  }
+
+  private tell(report: MirrorReport, rollout: Candidature): void {
+    const { outcome, named, unit } = report;
+    const counts = outcome === 'ok' || outcome === 'failed' || outcome === 'timeout';
+    // What says nothing leaves its unit to be paired by another request.
+    if (named && counts) this.parts.firstAnswers.pair(rollout, unit);
+    this.parts.onMirrored?.(report);
   }
 
   private complain(error: unknown, { requestId }: Answered): void {
@@ -154,7 +169,7 @@ export class Shadow {
   }
 }
 
-function reportOf({ requestId, admitted, attempt, totalMs }: Answered, rollout: Candidature, end: MirrorEnd): MirrorReport {
+function reportOf({ requestId, admitted, attempt, assignedAt, totalMs }: Answered, rollout: Candidature, end: MirrorEnd): MirrorReport {
   const { asked, assignment, promptClass, unit, named } = admitted;
   const { finishReason, ttftMs, interTokenMs, tokens, entropyMeanNats, entropyMaxNats, nllMeanNats, usage } = attempt;
   return {
@@ -162,6 +177,7 @@ function reportOf({ requestId, admitted, attempt, totalMs }: Answered, rollout: 
     model: asked.model,
     rolloutId: rollout.id,
     epoch: rollout.epoch,
+    assignedAt,
     promptClass,
     unit,
     named,
