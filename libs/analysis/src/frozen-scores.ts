@@ -1,15 +1,39 @@
 // Scores fitted on stable's reference window before the first live response and frozen for the rollout. They drive power only; a stale reference never breaks the bound.
 
+import type { Band } from './bands.js';
 import type { Score } from './label.js';
+import { type LatencyMetric, latencyMetrics } from './latency-slices.js';
+import { fitLinearTilt } from './linear-tilt.js';
 import { fitLogTilt, logTilt } from './log-tilt.js';
 import { countOf, gamma, mergeInto, quantileBucket } from './sketch.js';
 import { step } from './step.js';
 import type { TiltParameters } from './tilt.js';
-import type { Histogram, Window } from './window.js';
+import type { Histogram, Window, WindowMetric } from './window.js';
 
 /** Stands for every class without a fit of its own. */
 export const pooledClass = '*';
 
+/** Outside of it an answer's entropy counts as an event of its class: bucket edges around stable's P1 and P99, nats per token. */
+export interface ShapeBounds {
+  readonly p1Nats: number;
+  readonly p99Nats: number;
+}
+
+/** Tail thresholds of one latency: upper edges of the buckets that hold stable's quantiles, milliseconds. */
+export interface TailThresholds {
+  readonly p95Ms: number;
+  readonly p99Ms: number;
+}
+
+/** What users asked when the scores were frozen. */
+export interface InputReference {
+  /** Share of each prompt class, adding up to 1. */
+  readonly shares: Readonly<Record<string, number>>;
+  /** Prompt tokens by class, `*` for all. */
+  readonly length: Readonly<Record<string, TiltParameters>>;
+}
+
+/** Stored as JSON with the rollout. What rows of older versions lack is optional: a check without its part is unmeasured. */
 export interface FrozenScores {
   /** Responses of stable that the fit rests on. */
   readonly responses: number;
@@ -17,7 +41,18 @@ export interface FrozenScores {
   readonly length: Readonly<Record<string, TiltParameters>>;
   /** Upper edge of the bucket that holds the reference's P99 of the whole request, milliseconds; null when no latency was seen. */
   readonly totalP99Ms: number | null;
+  readonly cost?: Readonly<Record<string, TiltParameters>>;
+  readonly quality?: Readonly<Record<string, TiltParameters>>;
+  readonly shape?: Readonly<Record<string, ShapeBounds>>;
+  readonly latency?: Readonly<Record<LatencyMetric, TailThresholds | null>>;
+  /** A request that has run for longer counts as unfinished: upper edge of the bucket of stable's P99.5 of the whole request; null without a latency. */
+  readonly unfinishedAfterMs?: number | null;
+  readonly input?: InputReference;
+  /** What shadow or gate measured before exposure, by class; only where the plan expects `evaluated`. */
+  readonly bands?: Readonly<Partial<Record<BandMetric, Readonly<Record<string, Band>>>>>;
 }
+
+export type BandMetric = 'entropy' | 'length';
 
 /** Finished responses in windows that carry a latency: what a reference is counted in. */
 export function referenceResponses(windows: readonly Window[]): number {
@@ -31,32 +66,73 @@ export function fitScores(
 ): FrozenScores | null {
   const responses = referenceResponses(windows);
   if (responses < minResponses) return null;
-  const total: Histogram = new Map();
-  for (const window of windows) mergeInto(total, window.counts.histograms.total);
-  const p99 = quantileBucket(total, 0.99);
+  const total = merged(windows, 'total');
+  const edge = (histogram: Histogram, q: number): number | null => {
+    const bucket = quantileBucket(histogram, q);
+    return bucket === null ? null : gamma ** bucket;
+  };
+  const tails = (metric: LatencyMetric): TailThresholds | null => {
+    const histogram = metric === 'total' ? total : merged(windows, metric);
+    const [p95Ms, p99Ms] = [edge(histogram, 0.95), edge(histogram, 0.99)];
+    return p95Ms === null || p99Ms === null ? null : { p95Ms, p99Ms };
+  };
+  const by = (metric: WindowMetric): Record<string, Histogram> => thickClasses(windows, metric, minPerClass);
+  const entropy = by('entropy');
   return {
     responses,
-    entropy: fitPerClass(windows, 'entropy', minPerClass),
-    length: fitPerClass(windows, 'length', minPerClass),
-    totalP99Ms: p99 === null ? null : gamma ** p99,
+    entropy: mapValues(entropy, fitLogTilt),
+    length: mapValues(by('length'), fitLogTilt),
+    totalP99Ms: edge(total, 0.99),
+    cost: mapValues(by('cost'), fitLogTilt),
+    quality: mapValues(by('quality'), fitLinearTilt),
+    shape: mapValues(entropy, shapeOf),
+    latency: Object.fromEntries(latencyMetrics.map((metric) => [metric, tails(metric)])) as Record<LatencyMetric, TailThresholds | null>,
+    unfinishedAfterMs: edge(total, 0.995),
+    input: { shares: sharesOf(windows), length: mapValues(by('input'), fitLogTilt) },
   };
 }
 
-function fitPerClass(windows: readonly Window[], metric: 'entropy' | 'length', minPerClass: number): Record<string, TiltParameters> {
+/** Histograms of the classes with at least `minPerClass` values, and of all classes together as the pool; empty when there is no value at all. */
+function thickClasses(windows: readonly Window[], metric: WindowMetric, minPerClass: number): Record<string, Histogram> {
   const classes = new Map<string, Histogram>();
-  const pooled: Histogram = new Map();
   for (const { key, counts } of windows) {
-    const histogram = classes.get(key.promptClass) ?? new Map<number, number>();
-    classes.set(key.promptClass, mergeInto(histogram, counts.histograms[metric]));
-    mergeInto(pooled, counts.histograms[metric]);
+    const histogram = counts.histograms[metric] ?? new Map();
+    if (histogram.size > 0) classes.set(key.promptClass, mergeInto(classes.get(key.promptClass) ?? new Map<number, number>(), histogram));
   }
-  const fits: Record<string, TiltParameters> = {};
-  if (pooled.size === 0) return fits;
-  fits[pooledClass] = fitLogTilt(pooled);
+  if (classes.size === 0) return {};
+  const thick: Record<string, Histogram> = { [pooledClass]: merged(windows, metric) };
   for (const [promptClass, histogram] of classes) {
-    if (promptClass !== pooledClass && countOf(histogram) >= minPerClass) fits[promptClass] = fitLogTilt(histogram);
+    if (promptClass !== pooledClass && countOf(histogram) >= minPerClass) thick[promptClass] = histogram;
   }
-  return fits;
+  return thick;
+}
+
+function merged(windows: readonly Window[], metric: WindowMetric): Histogram {
+  const all: Histogram = new Map();
+  for (const { counts } of windows) mergeInto(all, counts.histograms[metric] ?? new Map());
+  return all;
+}
+
+/** The lower edge of the bucket of P1 and the upper edge of that of P99: at least 98% of stable's answers lie between. */
+function shapeOf(entropy: Histogram): ShapeBounds {
+  const [p1, p99] = [quantileBucket(entropy, 0.01) ?? 0, quantileBucket(entropy, 0.99) ?? 0];
+  return { p1Nats: gamma ** (p1 - 1), p99Nats: gamma ** p99 };
+}
+
+function sharesOf(windows: readonly Window[]): Record<string, number> {
+  const responses = new Map<string, number>();
+  let all = 0;
+  for (const { key, counts } of windows) {
+    responses.set(key.promptClass, (responses.get(key.promptClass) ?? 0) + counts.responses);
+    all += counts.responses;
+  }
+  const shares: Record<string, number> = {};
+  if (all > 0) for (const promptClass of [...responses.keys()].sort()) shares[promptClass] = (responses.get(promptClass) ?? 0) / all;
+  return shares;
+}
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
 }
 
 /** The class under which responses are judged: their own when it has a fit, else the pool. */

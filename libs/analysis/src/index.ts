@@ -1,4 +1,5 @@
 // Pure: what the numbers say.
+export * from './bands.js';
 export * from './block-sign.js';
 export * from './bucket-counts.js';
 export * from './change-detector.js';
