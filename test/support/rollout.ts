@@ -10,8 +10,8 @@ export const secondsAgo = (seconds: number): number => now - seconds * 1000;
 export const plan: Plan = {
   ...defaultPlan,
   steps: [
-    { weightPct: 5, minS: 60, minResponses: 50, deadlineS: 1_000 },
-    { weightPct: 50, minS: 60, minResponses: 50, deadlineS: 1_000 },
+    { weightPct: 5, minS: 60, minResponses: 50, deadlineS: 1_000, approval: false },
+    { weightPct: 50, minS: 60, minResponses: 50, deadlineS: 1_000, approval: false },
   ],
   bakeS: 100,
   noDataLimitS: 600,
@@ -97,6 +97,7 @@ export function noData(more: Partial<Evidence> = {}): Evidence {
 export const command = (kind: OperatorCommand['kind']): OperatorCommand => ({ kind, reason: 'because', actor: 'ada' });
 
 export const pending = (sinceS = 10): ActivePhase => ({ phase: 'pending', since: secondsAgo(sinceS) });
+export const shadowing = (sinceS = 10): ActivePhase => ({ phase: 'shadowing', since: secondsAgo(sinceS) });
 export const gating = (sinceS = 10): ActivePhase => ({ phase: 'gating', since: secondsAgo(sinceS) });
 export const onStep = (step: number, sinceS = 100): ActivePhase => ({ phase: 'progressing', step, since: secondsAgo(sinceS) });
 export const baking = (sinceS = 200): ActivePhase => ({ phase: 'baking', step: 1, since: secondsAgo(sinceS) });

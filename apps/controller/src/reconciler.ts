@@ -15,6 +15,7 @@ export type LookResult = 'moved' | 'held' | 'refused' | 'lost' | 'ended';
 /** Event types that leave by webhook. */
 const outboxTypes: Readonly<Record<Exclude<Transition, 'hold'>, string>> = {
   gate: 'rollout.gating',
+  shadow: 'rollout.shadowing',
   start: 'rollout.started',
   advance: 'rollout.weight_changed',
   bake: 'rollout.baking',

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { fail, type Ids, type Outcome, ok, type Rng } from '#libs/base';
 import type { PlanInput } from '#libs/contract';
-import type { OperatorCommand } from '#libs/rollout';
+import type { OperatorCommand, Plan } from '#libs/rollout';
 import type { RolloutRecord } from '#libs/storage';
 import { ControllerSettings, IDS, RNG } from './core.js';
 import { outboxData } from './outbox-data.js';
@@ -66,6 +66,8 @@ export class RolloutDesk {
       const first = await this.registry.makeFirstStable(tx, model, candidate, request.actor);
       return first.ok ? ok({ kind: 'first-stable', versionId: candidate.id, label: candidate.label }) : first;
     }
+    const control = await this.controlOf(tx, model, plan.value, candidate.id);
+    if (!control.ok) return control;
     if (model.stableVersionId === candidate.id) {
       return fail({
         code: 'rollout.candidate-is-stable',
@@ -79,12 +81,33 @@ export class RolloutDesk {
       modelId: model.id,
       stableVersionId: model.stableVersionId,
       candidateVersionId: candidate.id,
-      plan: plan.value,
+      plan: { ...plan.value, control: control.value },
       salt: Buffer.from(this.rng.bytes(16)).toString('hex'),
       createdBy: request.actor,
     });
     if (!created.ok) return created;
     return ok({ kind: 'rollout', rollout: await this.announce(tx, created.value, request.actor) });
+  }
+
+  /** The plan's control arm with the id of its version. It must be a version of its own: one that serves elsewhere has queues of its own kind. */
+  private async controlOf(
+    tx: EntityManager,
+    model: { readonly id: string; readonly name: string; readonly stableVersionId: string | null },
+    { control }: Plan,
+    candidateId: string,
+  ): Promise<Outcome<Plan['control']>> {
+    if (!control) return ok(null);
+    const version = await this.stores.versions.byLabel(tx, model.id, control.version);
+    if (!version) return versionUnknown(model.name, control.version, 'plan.control.version');
+    if (version.id === candidateId || version.id === model.stableVersionId) {
+      return fail({
+        code: 'plan.control-not-apart',
+        message: `Version "${control.version}" is the ${version.id === candidateId ? 'candidate' : 'stable version'} itself.`,
+        field: 'plan.control.version',
+        remedy: "Register stable's model once more under another label, on replicas as fresh as the candidate's, and name that.",
+      });
+    }
+    return ok({ version: control.version, versionId: version.id });
   }
 
   /** Everything that belongs to a new rollout beside its row. */
@@ -119,15 +142,15 @@ export class RolloutDesk {
     return { ...rollout, generation };
   }
 
-  /** Hands an operator's command to the next look (at once). Faults as `RolloutStore.setCommand`. */
+  /** Hands an operator's command to the next look (at once), unless it asks for what is so already. Faults as `RolloutStore.setCommand`. */
   async command(
     tx: EntityManager,
     rolloutId: string,
     command: OperatorCommand,
     ifRevision?: number,
-  ): Promise<Outcome<{ revision: number }>> {
+  ): Promise<Outcome<{ revision: number; done: boolean }>> {
     const set = await this.stores.rollouts.setCommand(tx, rolloutId, command, ifRevision);
-    if (!set.ok) return set;
+    if (!set.ok || set.value.done) return set;
     await this.stores.audit.append(tx, {
       actor: command.actor,
       action: `rollout.${command.kind}-asked`,

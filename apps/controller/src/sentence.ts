@@ -1,13 +1,6 @@
 // A rollout and its decisions in plain words with numbers: pure, so the screen, the alert and the CLI say the same.
-import type { Arm } from '#libs/base';
-import type { Evidence, Phase, Plan, Reason, Transition } from '#libs/rollout';
-
-/** What a sentence is about. */
-export interface Subject {
-  readonly stable: string;
-  readonly candidate: string;
-  readonly plan: Plan;
-}
+import type { Evidence, Phase, Reason, Transition } from '#libs/rollout';
+import { causeText, type Subject, signedPct, weightText } from './cause.js';
 
 /** One decision to be told. */
 export interface Told {
@@ -16,27 +9,6 @@ export interface Told {
   readonly reason: Reason;
   readonly evidence: Evidence | null;
   readonly actor: string;
-}
-
-const measureOf: Readonly<Record<string, string>> = {
-  entropy: 'output entropy',
-  length: 'output length',
-  errors: 'error share',
-  latency: 'latency',
-  quality: 'quality',
-  engine: 'engine',
-};
-
-/** 0.0712 -> "+7.1%", 8.12 -> "+812%". */
-export function signedPct(share: number): string {
-  const value = share * 100;
-  const text = Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 0.05 || value === 0 ? value.toFixed(1) : value.toFixed(2);
-  return `${value >= 0 ? '+' : ''}${text}%`;
-}
-
-/** 0.05 -> "5%". */
-export function weightText(weight: number): string {
-  return `${Number((weight * 100).toFixed(2))}%`;
 }
 
 function quantity(count: number, one: string): string {
@@ -48,89 +20,8 @@ function seconds(ms: number): string {
   return s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
-/** "output entropy of v4 was +812% (+640% .. +1010%) against v2, margin +10%". */
-function comparison(reason: Reason, evidence: Evidence | null, { stable, candidate }: Subject): string {
-  const check = reason.check ?? 'errors';
-  const numbers = reason.numbers ?? {};
-  const found = evidence?.findings.find((finding) => finding.check === check);
-  const effect = numbers['effect'] ?? found?.effect ?? undefined;
-  const lower = numbers['lower'] ?? found?.lower ?? undefined;
-  const upper = numbers['upper'] ?? found?.upper ?? undefined;
-  const name = measureOf[check] ?? check;
-  const points = found?.unit === 'points' || check === 'quality';
-  const say = (share: number): string => (points ? `${signedPct(share).slice(0, -1)} points` : signedPct(share));
-  if (effect === undefined) return `${name} of ${candidate} was worse than ${stable}${reason.direction ? ` (${reason.direction})` : ''}`;
-  const bounds = lower !== undefined && upper !== undefined ? ` (${say(lower)} .. ${say(upper)})` : '';
-  const margin = effect < 0 ? numbers['marginDown'] : numbers['marginUp'];
-  const limit = margin === undefined ? '' : `, margin ${say(effect < 0 ? -Math.abs(margin) : Math.abs(margin))}`;
-  return `${name} of ${candidate} was ${say(effect)}${bounds} against ${stable}${limit}`;
-}
-
-function quoted(reason: Reason): string {
-  return reason.text ? `: "${reason.text}"` : '';
-}
-
 function served(evidence: Evidence | null): string {
   return `${quantity(evidence?.counts.candidate ?? 0, 'candidate response')} served`;
-}
-
-function armName(arm: string | undefined, subject: Subject): string {
-  return (arm as Arm | undefined) === 'stable' ? `stable ${subject.stable}` : `candidate ${subject.candidate}`;
-}
-
-/** Why, as a clause without capital letter or full stop. */
-export function causeText(reason: Reason, evidence: Evidence | null, subject: Subject): string {
-  const numbers = reason.numbers ?? {};
-  switch (reason.code) {
-    case 'check.failed':
-      return comparison(reason, evidence, subject);
-    case 'gate.failed':
-      return numbers['effect'] === undefined
-        ? `the gate on test set ${subject.plan.gate?.testSet ?? ''} failed${quoted(reason)}`
-        : `the gate on test set ${subject.plan.gate?.testSet ?? ''} failed, ${comparison(reason, evidence, subject)}`;
-    case 'gate.inconclusive':
-      return `the gate on test set ${subject.plan.gate?.testSet ?? ''} was inconclusive${quoted(reason)}`;
-    case 'gate.started':
-      return `test set ${subject.plan.gate?.testSet ?? ''} runs against both versions`;
-    case 'gate.running':
-      return 'the gate is still running';
-    case 'engine.failed':
-      return `the engine of ${subject.candidate} failed${quoted(reason)}`;
-    case 'stable.failed':
-      return `the engine of stable ${subject.stable} failed${quoted(reason)}, so a rollback would leave nobody to answer`;
-    case 'stable.unreachable':
-      return `no server of stable ${subject.stable} can be reached${quoted(reason)}, so a rollback would leave nobody to answer`;
-    case 'engine.not-ready':
-      return `an engine is not ready${reason.text ? ` (${reason.text})` : ''}`;
-    case 'reference.thin':
-      return `only ${numbers['responses'] ?? 0} of the ${numbers['needed'] ?? subject.plan.reference.minResponses} reference responses of ${subject.stable} are there`;
-    case 'no-data':
-      return `the ${armName(reason.direction, subject)} gave no observation for ${numbers['silentS'] ?? subject.plan.noDataLimitS} s`;
-    case 'deadline':
-      return `the step's deadline passed without proof (${reason.text === 'step.responses' ? 'too few responses' : (reason.text ?? 'unproven')})`;
-    case 'operator':
-      return `${reason.actor ?? 'an operator'} asked for it${quoted(reason)}`;
-    case 'command.refused':
-      return `the command of ${reason.actor ?? 'an operator'} was refused${quoted(reason)}`;
-    case 'proof':
-      return `every gating check rejected "worse than the margin" (${numbers['candidate'] ?? evidence?.counts.candidate ?? 0} candidate and ${numbers['stable'] ?? evidence?.counts.stable ?? 0} stable responses)`;
-    case 'propagating':
-      return 'gateways are taking over the new table';
-    case 'step.time':
-      return "the step's least time has not passed";
-    case 'step.responses':
-      return 'the step has too few candidate responses yet';
-    case 'bake.time':
-      return 'the last step is baking';
-    case 'bake.responses':
-      return 'the candidate answered nobody while it baked';
-    case 'amber':
-      return 'the evidence against the candidate is too strong to go on and too weak to roll back';
-    case 'unproven':
-      return `${reason.check ? (measureOf[reason.check] ?? reason.check) : 'the checks'} is not yet proven to be within the margin`;
-    default:
-      return `${reason.code}${quoted(reason)}`;
-  }
 }
 
 /** One decision as one or two sentences. */
@@ -142,6 +33,8 @@ export function eventSentence(told: Told, subject: Subject): string {
       return `Rollout of ${candidate} beside ${stable} created by ${told.actor}.`;
     case 'gate':
       return `Gate started: ${cause}.`;
+    case 'shadow':
+      return `Shadow started: ${cause}.`;
     case 'start':
       return `Started: ${gateText(told, subject)}${candidate} takes ${weightText(told.weight)} of the traffic beside ${stable}.`;
     case 'advance':
@@ -173,6 +66,10 @@ function gateText({ evidence }: Told, { stable, plan }: Subject): string {
   return `gate passed on test set ${plan.gate?.testSet ?? ''}${found}; `;
 }
 
+function shadowText(evidence: Evidence | null, { shadow }: Subject['plan']): string {
+  return `${quantity(evidence?.shadow?.pairs ?? 0, 'pair')} of ${shadow?.minPairs ?? 0} judged`;
+}
+
 /** " 4 s after the step began": how long the candidate stood at its last weight. Silent when it took no traffic. */
 function sinceExposure(told: Told): string {
   const since = told.reason.numbers?.['exposedMs'];
@@ -190,9 +87,13 @@ export function stateSentence(
   const { stable, candidate, plan } = subject;
   switch (phase.phase) {
     case 'pending':
-      return `${candidate} is waiting to start beside ${stable}: engines load and the reference of ${stable} is gathered.`;
+      return plan.startAt !== null && now < plan.startAt
+        ? `${candidate} waits to start beside ${stable}: ${causeText({ code: 'scheduled', numbers: { startAt: plan.startAt } }, null, subject)}.`
+        : `${candidate} is waiting to start beside ${stable}: engines load and the reference of ${stable} is gathered.`;
     case 'gating':
       return `${candidate} is held at 0% while test set ${plan.gate?.testSet ?? ''} compares it with ${stable}.`;
+    case 'shadowing':
+      return `${candidate} is held at 0% while it answers mirrors of the requests of ${stable}: ${shadowText(newest?.evidence ?? null, plan)}.`;
     case 'progressing':
       return `${candidate} takes ${weightText(weight)} of the traffic beside ${stable}, step ${phase.step + 1} of ${plan.steps.length}, for ${seconds(now - phase.since)}.`;
     case 'baking':

@@ -9,6 +9,7 @@ export const eventTypes = [
   'model.version_registered',
   'rollout.created',
   'rollout.gating',
+  'rollout.shadowing',
   'rollout.started',
   'rollout.weight_changed',
   'rollout.baking',

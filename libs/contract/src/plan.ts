@@ -1,5 +1,6 @@
 // The wire form of a rollout plan: every field optional, merged over the model's default plan, unknown fields refused.
 import { z } from 'zod';
+import { versionLabel } from './version.js';
 
 const share = z.number().gt(0).max(1);
 const seconds = z.number().min(0).max(31_536_000);
@@ -9,7 +10,17 @@ export const planStep = z.strictObject({
   minS: seconds.optional(),
   minResponses: z.int().min(0).max(1_000_000).optional(),
   deadlineS: seconds.optional(),
+  approval: z.boolean().optional(),
 });
+
+const instant = z.union([z.int().min(0), z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))]);
+const dayTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of the day in UTC such as "22:30"');
+
+/** Weekly by days and times in UTC, or once by two instants (ISO 8601 with offset, or milliseconds since the Unix epoch). */
+const freezeWindow = z.union([
+  z.strictObject({ days: z.array(z.enum(['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'])).min(1), from: dayTime, to: dayTime }),
+  z.strictObject({ start: instant, end: instant }),
+]);
 
 const ratioCheck = z.strictObject({
   enabled: z.boolean().optional(),
@@ -77,15 +88,21 @@ export const planInput = z.strictObject({
       share,
       concurrentRequests: z.int().min(1).max(1_024).optional(),
       tokensPerSecond: z.number().gt(0).max(1_000_000).optional(),
+      scoring: z.boolean().optional(),
+      minPairs: z.int().min(0).max(1_000_000).optional(),
+      deadlineS: seconds.optional(),
     })
     .nullable()
     .optional(),
+  control: z.strictObject({ version: versionLabel }).nullable().optional(),
+  maxExpectedShift: z.strictObject({ lower: z.number().gt(0).max(1).optional(), upper: z.number().min(1).max(1000).optional() }).optional(),
   alpha: z.number().gt(0).max(0.2).optional(),
   checks: checks.optional(),
   promotion: z
     .strictObject({
       alpha: z.number().gt(0).max(0.5).optional(),
       gating: z.array(z.enum(['entropy', 'length', 'errors', 'refusals', 'latency', 'quality'])).optional(),
+      approval: z.boolean().optional(),
     })
     .optional(),
   guards: z
@@ -100,6 +117,15 @@ export const planInput = z.strictObject({
     })
     .optional(),
   noDataLimitS: seconds.optional(),
+  noData: z.enum(['pause', 'rollback']).optional(),
+  exposure: z
+    .strictObject({ maxResponses: z.int().min(1).nullable().optional(), maxUnits: z.int().min(1).nullable().optional() })
+    .optional(),
+  freeze: z.array(freezeWindow).max(50).optional(),
+  startAt: instant.nullable().optional(),
+  watch: z
+    .strictObject({ enabled: z.boolean().optional(), rollback: z.boolean().optional(), everyS: z.number().min(60).max(86_400).optional() })
+    .optional(),
   stickyBy: z.enum(['request', 'user']).optional(),
 });
 

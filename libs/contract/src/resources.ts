@@ -4,7 +4,7 @@ import { planInput } from './plan.js';
 import { lineage, modelName, versionLabel, versionSpec } from './version.js';
 
 export const verdict = z.enum(['pass', 'fail', 'inconclusive', 'unmeasured']);
-export const phaseName = z.enum(['pending', 'gating', 'progressing', 'baking', 'paused', 'promoted', 'rolledBack', 'aborted']);
+export const phaseName = z.enum(['pending', 'gating', 'shadowing', 'progressing', 'baking', 'paused', 'promoted', 'rolledBack', 'aborted']);
 
 export const finding = z.object({
   check: z.enum([
@@ -51,6 +51,8 @@ const armHealth = z.object({
   state: z.enum(['ready', 'loading', 'unreachable', 'failed', 'unknown']),
   reason: z.string().optional(),
   forS: z.number().optional(),
+  memoryShare: z.number().optional(),
+  restarts: z.int().optional(),
 });
 
 /** The evidence of one look, as stored with decisions. */
@@ -69,6 +71,13 @@ export const evidence = z.object({
       evaluationId: z.string(),
     })
     .nullable(),
+  shadow: z
+    .object({ verdict, pairs: z.int(), forced: z.int(), findings: z.array(finding), note: z.string() })
+    .nullable()
+    .optional(),
+  expected: z
+    .array(z.object({ metric: z.enum(['entropy', 'length']), lower: z.number(), upper: z.number(), source: z.enum(['shadow', 'gate']) }))
+    .optional(),
   reference: z.object({ responses: z.int(), fitted: z.boolean() }),
   findings: z.array(finding),
   combined: z.object({ logE: z.number(), threshold: z.number(), share: z.partialRecord(finding.shape.check, z.number()) }),

@@ -1,11 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { aRollout, baking, command, evidence, gatedPlan, gating, now, onStep, pausedFrom, pending } from '../../../test/support/rollout.js';
+import {
+  aRollout,
+  baking,
+  command,
+  evidence,
+  gatedPlan,
+  gating,
+  now,
+  onStep,
+  pausedFrom,
+  pending,
+  shadowing,
+} from '../../../test/support/rollout.js';
 import { decide, type Evidence, type OperatorCommand, type Phase } from './index.js';
 
 const ask = (kind: OperatorCommand['kind'], phase: Phase, more: Partial<Evidence> = {}) =>
   decide(aRollout(phase, gatedPlan), evidence({ ...more, command: command(kind) }), now);
 const stableFailed = { arms: { stable: { state: 'failed' }, candidate: { state: 'ready' } } } as const;
-const before = [pending(), gating()];
+const before = [pending(), gating(), shadowing()];
 const exposed = [onStep(0), onStep(1), baking()];
 const active = [...before, ...exposed];
 
@@ -18,8 +30,9 @@ describe('pause', () => {
       });
   });
 
-  it('is refused twice', () => {
-    expect(ask('pause', pausedFrom(onStep(0)))).toMatchObject({ transition: 'hold', reason: { code: 'command.refused', actor: 'ada' } });
+  it('of a paused rollout changes nothing and is no error', () => {
+    const phase = pausedFrom(onStep(0));
+    expect(ask('pause', phase)).toMatchObject({ transition: 'hold', next: phase, reason: { code: 'command.done', actor: 'ada' } });
   });
 });
 
@@ -45,8 +58,9 @@ describe('resume', () => {
     });
   });
 
-  it('is refused when nothing is paused', () => {
-    for (const phase of active) expect(ask('resume', phase)).toMatchObject({ transition: 'hold', reason: { code: 'command.refused' } });
+  it('of a rollout that runs changes nothing and is no error', () => {
+    for (const phase of active)
+      expect(ask('resume', phase)).toMatchObject({ transition: 'hold', next: phase, reason: { code: 'command.done' } });
   });
 });
 

@@ -209,7 +209,7 @@ describe('each phase is left, or held, for one reason', () => {
       phase: 'paused',
       since: now,
       from: onStep(1, 700),
-      reason: { code: 'no-data', direction: 'candidate', numbers: { silentS: 700 } },
+      reason: { code: 'no-data', direction: 'candidate', text: 'the other arm answers', numbers: { silentS: 700 } },
     });
   });
 

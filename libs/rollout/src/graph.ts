@@ -2,11 +2,12 @@
 import type { ActivePhase, Phase, PhaseName } from './model.js';
 
 export const graph: Readonly<Record<PhaseName, readonly PhaseName[]>> = {
-  pending: ['gating', 'progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
-  gating: ['progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
+  pending: ['gating', 'shadowing', 'progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
+  gating: ['shadowing', 'progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
+  shadowing: ['progressing', 'paused', 'promoted', 'rolledBack', 'aborted'],
   progressing: ['progressing', 'baking', 'paused', 'promoted', 'rolledBack', 'aborted'],
   baking: ['paused', 'promoted', 'rolledBack', 'aborted'],
-  paused: ['pending', 'gating', 'progressing', 'baking', 'promoted', 'rolledBack', 'aborted'],
+  paused: ['pending', 'gating', 'shadowing', 'progressing', 'baking', 'promoted', 'rolledBack', 'aborted'],
   promoted: [],
   rolledBack: [],
   aborted: [],
@@ -24,4 +25,9 @@ export function isActive(phase: Phase): phase is ActivePhase {
 /** Staying is always allowed; leaving only along an edge. */
 export function mayFollow(from: PhaseName, to: PhaseName): boolean {
   return from === to || graph[from].includes(to);
+}
+
+/** Users meet the candidate, or met it before the pause. */
+export function isExposed(phase: Phase): boolean {
+  return 'step' in (phase.phase === 'paused' ? phase.from : phase);
 }

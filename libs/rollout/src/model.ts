@@ -5,8 +5,15 @@ import type { Plan } from './plan.js';
 export type ActivePhase =
   | { readonly phase: 'pending'; readonly since: number }
   | { readonly phase: 'gating'; readonly since: number }
-  | { readonly phase: 'progressing'; readonly since: number; readonly step: number }
-  | { readonly phase: 'baking'; readonly since: number; readonly step: number };
+  | { readonly phase: 'shadowing'; readonly since: number }
+  | { readonly phase: 'progressing'; readonly since: number; readonly step: number; readonly spent?: Spent }
+  | { readonly phase: 'baking'; readonly since: number; readonly step: number; readonly spent?: Spent };
+
+/** What had been spent of the exposure budget when a person let the rollout go on past it: the budget runs anew from there. */
+export interface Spent {
+  readonly responses: number;
+  readonly units: number;
+}
 
 export type TerminalPhase =
   | { readonly phase: 'promoted'; readonly at: number }
@@ -42,6 +49,10 @@ export interface ArmHealth {
   readonly reason?: string;
   /** With `unreachable`: seconds since. */
   readonly forS?: number;
+  /** Largest share, over the gateways, of the memory its engine may use (device or process limit). Absent: not reported. */
+  readonly memoryShare?: number;
+  /** Starts of its engines beyond the first within this rollout, over all gateways. Absent: not reported. */
+  readonly restarts?: number;
 }
 
 export interface OperatorCommand {
@@ -57,6 +68,24 @@ export interface PromotionProof {
   /** ln(1 / alpha) it must reach. */
   readonly needed: number;
   readonly proven: boolean;
+}
+
+/** The shadow phase's answer. */
+export interface ShadowEvidence {
+  readonly verdict: Verdict;
+  /** Pairs of answers to the same prompt, and how many of them were forced (the candidate scored stable's own text). */
+  readonly pairs: number;
+  readonly forced: number;
+  readonly findings: readonly Finding[];
+  readonly note: string;
+}
+
+/** A metric's 95% interval as it was evaluated, over all classes, as a multiple of stable's. */
+export interface ExpectedShift {
+  readonly metric: 'entropy' | 'length';
+  readonly lower: number;
+  readonly upper: number;
+  readonly source: 'shadow' | 'gate';
 }
 
 /** Everything `decide` may know, at one instant. Stored whole with the decision, so that the decision can be replayed. */
@@ -75,6 +104,10 @@ export interface Evidence {
     readonly upper: number | null;
     readonly evaluationId: string;
   } | null;
+  /** What mirrors have shown so far; null or absent while there is nothing (or the plan has no shadow). */
+  readonly shadow?: ShadowEvidence | null;
+  /** Where entropy and length were before exposure, relative to stable (1 = as stable): the bands to be held to. Absent: not measured. */
+  readonly expected?: readonly ExpectedShift[];
   /** Responses of stable that the scores were fitted on; `fitted` when the scores are frozen. */
   readonly reference: { readonly responses: number; readonly fitted: boolean };
   readonly findings: readonly Finding[];
@@ -107,7 +140,7 @@ export interface Reason {
   readonly numbers?: Readonly<Record<string, number>>;
 }
 
-export type Transition = 'hold' | 'gate' | 'start' | 'advance' | 'bake' | 'pause' | 'resume' | 'promote' | 'rollback' | 'abort';
+export type Transition = 'hold' | 'gate' | 'shadow' | 'start' | 'advance' | 'bake' | 'pause' | 'resume' | 'promote' | 'rollback' | 'abort';
 
 /** `next` is the phase after the transition (the same object on `hold`); `nextLookAt` tells the scheduler when to ask again. */
 export interface Decision {

@@ -9,6 +9,8 @@ export interface PlanStep {
   readonly minResponses: number;
   /** After this many seconds without the promotion proof the rollout holds and asks (pauses). */
   readonly deadlineS: number;
+  /** A person must say so before the step begins: the rollout pauses with code `approval`, and `resume` goes on. */
+  readonly approval: boolean;
 }
 
 export interface GatePolicy {
@@ -30,6 +32,51 @@ export interface ShadowPolicy {
   readonly concurrentRequests: number;
   /** Prompt and answer tokens of all mirrors, per second on average. */
   readonly tokensPerSecond: number;
+  /** The candidate also scores stable's answer token by token (teacher forcing), where both versions share a tokenizer. Absent: it does not. */
+  readonly scoring?: boolean;
+}
+
+/** What the mirrors must have shown before any user meets the candidate. */
+export interface ShadowPlan extends ShadowPolicy {
+  readonly scoring: boolean;
+  /** Pairs of answers to the same prompt that a pass needs. 0 = mirrors ask for no verdict: the rollout does not wait for them. */
+  readonly minPairs: number;
+  /** After this many seconds without a verdict the rollout pauses and asks. */
+  readonly deadlineS: number;
+}
+
+/** A second arm of stable's kind: the named version on fresh replicas, with which the candidate is compared instead of stable. */
+export interface ControlPolicy {
+  /** Label of a registered version of the model. */
+  readonly version: string;
+  /** Its id, found when the rollout starts. */
+  readonly versionId: string;
+}
+
+/** Most that users may meet of the candidate, over all steps. Null = no bound. */
+export interface ExposureBudget {
+  readonly maxResponses: number | null;
+  readonly maxUnits: number | null;
+}
+
+export const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+export type Weekday = (typeof weekdays)[number];
+
+/**
+ * A time in which nothing goes forward; a rollback always may. Weekly: from `from` to `to` ("22:00", UTC) on each of `days`, past midnight when `to` is not
+ * after `from`. Or once: from `start` up to `end`, milliseconds since the Unix epoch.
+ */
+export type FreezeWindow =
+  | { readonly days: readonly Weekday[]; readonly from: string; readonly to: string }
+  | { readonly start: number; readonly end: number };
+
+/** What goes on after a promotion. */
+export interface WatchPolicy {
+  readonly enabled: boolean;
+  /** An alarm that the heartbeat confirms takes the promoted version back; otherwise it only tells. */
+  readonly rollback: boolean;
+  /** Between two heartbeats, seconds. */
+  readonly everyS: number;
 }
 
 /** `evaluated`: held to a band that covers both "as stable" and "as measured before exposure". `stable`: to stable alone. */
@@ -76,8 +123,12 @@ export interface Plan {
   readonly bakeS: number;
   /** Null = no gate: the version goes to its first step unevaluated. */
   readonly gate: GatePolicy | null;
-  /** Null = no mirroring before the first step. Plans that were stored before there was any lack it. */
-  readonly shadow?: ShadowPolicy | null;
+  /** Null = no mirroring before the first step. */
+  readonly shadow: ShadowPlan | null;
+  /** Null = the candidate is compared with stable itself. */
+  readonly control: ControlPolicy | null;
+  /** How far the evaluated entropy or length may lie from stable's, as a multiple of it, before a person must accept it. */
+  readonly maxExpectedShift: { readonly lower: number; readonly upper: number };
   /** Bound on a false rollback over the whole rollout, all checks, classes, steps and looks. */
   readonly alpha: number;
   readonly checks: {
@@ -109,55 +160,24 @@ export interface Plan {
     readonly alpha: number;
     /** Checks that must have rejected "worse than the promotion margin". */
     readonly gating: readonly GatingCheck[];
+    /** A person must say so before the candidate takes stable's place, after its bake. */
+    readonly approval: boolean;
   };
   /** No verdict before these are met. */
   readonly guards: { readonly minResponses: number; readonly minUnits: number; readonly minS: number };
   /** Stable's window that the scores are fitted on. Fewer responses: wait, then hold and ask. */
   readonly reference: { readonly minResponses: number; readonly minPerClass: number; readonly maxAgeS: number; readonly waitS: number };
-  /** No observation of an arm for this long: pause and alert. */
+  /** No observation of an arm for this long: `noData` says what then. */
   readonly noDataLimitS: number;
+  /** `pause`: hold the weight and ask. `rollback`: take the candidate back. */
+  readonly noData: 'pause' | 'rollback';
+  readonly exposure: ExposureBudget;
+  readonly freeze: readonly FreezeWindow[];
+  /** The rollout waits as pending until then, milliseconds since the Unix epoch. Null = at once. */
+  readonly startAt: number | null;
+  readonly watch: WatchPolicy;
   /** Whose coin is drawn when a request names no unit: each request's own, or one for all requests of the end user that the body names. */
   readonly stickyBy: StickyBy;
 }
 
 export type StickyBy = 'request' | 'user';
-
-/** Defaults of `design/statistics.md` sections 2 and 5. */
-export const defaultPlan: Plan = {
-  steps: [
-    { weightPct: 1, minS: 300, minResponses: 50, deadlineS: 86_400 },
-    { weightPct: 5, minS: 300, minResponses: 50, deadlineS: 86_400 },
-    { weightPct: 25, minS: 300, minResponses: 50, deadlineS: 86_400 },
-    { weightPct: 50, minS: 300, minResponses: 50, deadlineS: 86_400 },
-  ],
-  bakeS: 300,
-  gate: null,
-  shadow: null,
-  alpha: 0.01,
-  checks: {
-    entropy: { enabled: true, weight: 0.2, up: 0.1, down: 0.1, expect: 'evaluated' },
-    shape: { enabled: true, weight: 0.05, ratio: 2 },
-    length: { enabled: true, weight: 0.1, up: 0.33, down: 0.25, expect: 'evaluated' },
-    errors: { enabled: true, weight: 0.2, ratio: 1.5, proofMargin: 0.01 },
-    refusals: { enabled: true, weight: 0.05, ratio: 2, proofMargin: 0.01 },
-    latency: {
-      enabled: true,
-      weight: 0.25,
-      margin: 0.1,
-      gross: 1,
-      proofMargin: 0.25,
-      proofBlocks: 20,
-      blockS: 30,
-      settleS: 30,
-      tailsFromPct: 25,
-    },
-    cost: { enabled: false, weight: 0.05, up: 0.5 },
-    quality: { enabled: false, weight: 0.15, down: 0.02, sampleStable: 0.05, sampleCandidate: 1 },
-    memory: { enabled: true, maxShare: 0.95, maxRestarts: 3 },
-  },
-  promotion: { alpha: 0.05, gating: ['entropy', 'errors'] },
-  guards: { minResponses: 8, minUnits: 3, minS: 5 },
-  reference: { minResponses: 500, minPerClass: 500, maxAgeS: 604_800, waitS: 3_600 },
-  noDataLimitS: 600,
-  stickyBy: 'request',
-};

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { aRollout, evidence, now, onStep } from '../../../test/support/rollout.js';
-import { checkPlan, defaultPlan, type Plan, type PlanDraft, replay, resolvePlan } from './index.js';
+import { checkPlan, completePlan, defaultPlan, defaultShadow, type Plan, type PlanDraft, replay, resolvePlan } from './index.js';
 
 const checked = (draft: PlanDraft) => checkPlan(resolvePlan(draft, defaultPlan));
 const off = { enabled: false };
@@ -28,7 +28,7 @@ describe('a plan draft', () => {
 
   it('replaces the steps as a whole and fills each from the step defaults', () => {
     expect(resolvePlan({ steps: [{ weightPct: 20, minS: 5 }] }, defaultPlan).steps).toEqual([
-      { weightPct: 20, minS: 5, minResponses: 50, deadlineS: 86_400 },
+      { weightPct: 20, minS: 5, minResponses: 50, deadlineS: 86_400, approval: false },
     ]);
   });
 
@@ -42,15 +42,10 @@ describe('a plan draft', () => {
 
   it('fills the mirroring from the one below it, then from the defaults; null takes it away', () => {
     const mirrored = resolvePlan({ shadow: { share: 0.1, tokensPerSecond: 50 } }, defaultPlan);
-    expect(mirrored.shadow).toEqual({ share: 0.1, concurrentRequests: 2, tokensPerSecond: 50 });
-    expect(resolvePlan({ shadow: { share: 1 } }, mirrored).shadow).toEqual({ share: 1, concurrentRequests: 2, tokensPerSecond: 50 });
+    expect(mirrored.shadow).toEqual({ ...defaultShadow, share: 0.1, tokensPerSecond: 50 });
+    expect(resolvePlan({ shadow: { share: 1 } }, mirrored).shadow).toEqual({ ...defaultShadow, share: 1, tokensPerSecond: 50 });
     expect(resolvePlan({}, mirrored).shadow).toEqual(mirrored.shadow);
     expect(resolvePlan({ shadow: null }, mirrored).shadow).toBeNull();
-  });
-
-  it('over a plan from before there was mirroring has none', () => {
-    const { shadow: _, ...old } = defaultPlan;
-    expect(resolvePlan({}, old).shadow).toBeNull();
   });
 
   it('does not write into its base', () => {
@@ -98,6 +93,48 @@ describe('a plan is refused with its field and a remedy', () => {
   it('but not while one check and one proof are left', () => {
     expect(checked({ checks: { entropy: off, length: off, latency: off } }).ok).toBe(true);
     expect(checked({ steps: [{ weightPct: 50 }, { weightPct: 100 }] }).ok).toBe(true);
+  });
+});
+
+describe('a stored plan from before a field existed', () => {
+  const shadow = { share: 0.1, concurrentRequests: 2, tokensPerSecond: 50 };
+  /** As release 0.1 stored it. */
+  const old = {
+    steps: [{ weightPct: 5, minS: 1, minResponses: 2, deadlineS: 3 }],
+    bakeS: 1,
+    gate: null,
+    shadow,
+    alpha: 0.01,
+    checks: {
+      entropy: { enabled: true, weight: 0.25, up: 0.1, down: 0.1 },
+      length: { enabled: true, weight: 0.1, up: 0.33, down: 0.25 },
+      errors: { enabled: true, weight: 0.25, ratio: 1.5, proofMargin: 0.01 },
+      latency: { enabled: true, weight: 0.25, margin: 0.1, gross: 1, proofMargin: 0.25, proofBlocks: 20, blockS: 30, settleS: 30 },
+    },
+    promotion: { alpha: 0.05, gating: ['entropy', 'errors'] },
+    guards: defaultPlan.guards,
+    reference: defaultPlan.reference,
+    noDataLimitS: 600,
+    stickyBy: 'request',
+  } as unknown as Plan;
+  const whole = completePlan(old);
+
+  it('says what it said, and of the new only that it is off', () => {
+    expect(whole).toMatchObject(old);
+    expect(Object.entries(whole.checks).flatMap(([name, { enabled }]) => (enabled ? [name] : []))).toEqual([
+      'entropy',
+      'length',
+      'errors',
+      'latency',
+    ]);
+    expect([whole.checks.entropy.expect, whole.checks.length.expect, whole.checks.latency.tailsFromPct]).toEqual(['stable', 'stable', 100]);
+    expect(whole).toMatchObject({ control: null, noData: 'pause', freeze: [], startAt: null, watch: { enabled: false } });
+    expect(whole.shadow).toEqual({ ...shadow, deadlineS: 86_400, minPairs: 0, scoring: false });
+  });
+
+  it('is whole when it already was', () => {
+    expect(completePlan(defaultPlan)).toEqual(defaultPlan);
+    expect(completePlan(whole)).toEqual(whole);
   });
 });
 

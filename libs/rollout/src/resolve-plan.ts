@@ -1,20 +1,21 @@
-// A plan as people write it (any part left out) laid over defaults, and checked as a whole before anything starts.
-import { fail, type Outcome, ok } from '#libs/base';
-import type { GatePolicy, GatingCheck, Plan, PlanStep, ShadowPolicy } from './plan.js';
+// A plan as people write it, any part left out, laid over defaults.
+import type { ControlPolicy, ExposureBudget, FreezeWindow, GatePolicy, GatingCheck, Plan, PlanStep, ShadowPlan } from './plan.js';
+import { defaultGate, defaultShadow, defaultStep } from './plan-defaults.js';
 
 type Loose<T> = T extends readonly (infer _)[] ? T : T extends object ? { readonly [K in keyof T]?: Loose<T[K]> | undefined } : T;
 
 /** A partial plan: steps may leave out all but their weight. */
-export type PlanDraft = Omit<Loose<Plan>, 'steps' | 'gate' | 'shadow' | 'promotion'> & {
+export type PlanDraft = Omit<Loose<Plan>, 'steps' | 'gate' | 'shadow' | 'control' | 'exposure' | 'freeze' | 'promotion'> & {
   readonly steps?: readonly ({ readonly weightPct: number } & { readonly [K in keyof PlanStep]?: PlanStep[K] | undefined })[] | undefined;
   readonly gate?: ({ readonly testSet: string } & { readonly [K in keyof GatePolicy]?: GatePolicy[K] | undefined }) | null | undefined;
-  readonly shadow?: ({ readonly share: number } & { readonly [K in keyof ShadowPolicy]?: ShadowPolicy[K] | undefined }) | null | undefined;
-  readonly promotion?: { readonly alpha?: number | undefined; readonly gating?: readonly GatingCheck[] | undefined } | undefined;
+  readonly shadow?: ({ readonly share: number } & { readonly [K in keyof ShadowPlan]?: ShadowPlan[K] | undefined }) | null | undefined;
+  readonly control?: Pick<ControlPolicy, 'version'> | null | undefined;
+  readonly exposure?: { readonly [K in keyof ExposureBudget]?: ExposureBudget[K] | undefined } | undefined;
+  readonly freeze?: readonly FreezeWindow[] | undefined;
+  readonly promotion?:
+    | { readonly alpha?: number | undefined; readonly gating?: readonly GatingCheck[] | undefined; readonly approval?: boolean | undefined }
+    | undefined;
 };
-
-const defaultGate: Omit<GatePolicy, 'testSet'> = { margin: 0.02, minCases: 100, maxErrorShare: 0.02 };
-const defaultShadow: Omit<ShadowPolicy, 'share'> = { concurrentRequests: 2, tokensPerSecond: 200 };
-const defaultStep: Omit<PlanStep, 'weightPct'> = { minS: 300, minResponses: 50, deadlineS: 86_400 };
 
 function over<T extends object>(base: T, draft: { readonly [K in keyof T]?: T[K] | undefined } | undefined): T {
   const given = Object.fromEntries(Object.entries(draft ?? {}).filter(([, value]) => value !== undefined));
@@ -34,10 +35,13 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
           : over<GatePolicy>({ ...defaultGate, ...base.gate, testSet: draft.gate.testSet }, draft.gate),
     shadow:
       draft.shadow === undefined
-        ? (base.shadow ?? null)
+        ? base.shadow
         : draft.shadow === null
           ? null
-          : over<ShadowPolicy>({ ...defaultShadow, ...base.shadow, share: draft.shadow.share }, draft.shadow),
+          : over<ShadowPlan>({ ...defaultShadow, ...base.shadow, share: draft.shadow.share }, draft.shadow),
+    // Whose id it is, is found where versions are known.
+    control: draft.control === undefined ? base.control : draft.control && { version: draft.control.version, versionId: '' },
+    maxExpectedShift: over(base.maxExpectedShift, draft.maxExpectedShift),
     alpha: draft.alpha ?? base.alpha,
     checks: {
       entropy: over(base.checks.entropy, draft.checks?.entropy),
@@ -54,58 +58,11 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
     guards: over(base.guards, draft.guards),
     reference: over(base.reference, draft.reference),
     noDataLimitS: draft.noDataLimitS ?? base.noDataLimitS,
+    noData: draft.noData ?? base.noData,
+    exposure: over<ExposureBudget>(base.exposure, draft.exposure),
+    freeze: draft.freeze ?? base.freeze,
+    startAt: draft.startAt === undefined ? base.startAt : draft.startAt,
+    watch: over(base.watch, draft.watch),
     stickyBy: draft.stickyBy ?? base.stickyBy,
   };
-}
-
-/** Refuses a plan that cannot protect anybody or cannot end, naming the field and the remedy. */
-export function checkPlan(plan: Plan): Outcome<Plan> {
-  const { checks, steps, promotion } = plan;
-  // A guard on memory notices no answer.
-  const { memory: _, ...tests } = checks;
-  if (!Object.values(tests).some((check) => check.enabled)) {
-    return fail({
-      code: 'plan.no-active-check',
-      message: 'Every check of the plan is switched off: nothing would notice a bad candidate.',
-      field: 'plan.checks',
-      remedy: 'Enable at least one of entropy, errors, latency, length, shape, refusals, quality, cost.',
-    });
-  }
-  const gating = promotion.gating.filter((check) => checks[check].enabled);
-  if (gating.length === 0) {
-    return fail({
-      code: 'plan.no-proof',
-      message: 'No enabled check gates promotion: the candidate could never be proven.',
-      field: 'plan.promotion.gating',
-      remedy: 'Name at least one enabled check (entropy, length, errors, refusals, latency, quality) under plan.promotion.gating.',
-    });
-  }
-  for (const [index, step] of steps.entries()) {
-    const before = steps[index - 1];
-    if (before && step.weightPct <= before.weightPct) {
-      return fail({
-        code: 'plan.steps-not-rising',
-        message: `Step ${index + 1} has weight ${step.weightPct}%, not above the ${before.weightPct}% before it.`,
-        field: `plan.steps[${index}].weightPct`,
-        remedy: 'Order the steps so that each has a larger weight than the one before.',
-      });
-    }
-    if (step.deadlineS < step.minS) {
-      return fail({
-        code: 'plan.deadline-too-early',
-        message: `Step ${index + 1} has a deadline of ${step.deadlineS} s before its least time of ${step.minS} s.`,
-        field: `plan.steps[${index}].deadlineS`,
-        remedy: 'Give the step a deadline of at least its minS.',
-      });
-    }
-  }
-  if (!steps.some((step) => step.weightPct < 100)) {
-    return fail({
-      code: 'plan.no-comparison',
-      message: 'All steps send every request to the candidate: there is no stable beside it to compare with.',
-      field: 'plan.steps',
-      remedy: 'Begin with at least one step below 100%.',
-    });
-  }
-  return ok(plan);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { aRollout, baking, gating, onStep, pausedFrom, pending, plan, secondsAgo } from '../../../test/support/rollout.js';
-import { deriveTable, type Phase, type ServedVersion, type TableInput } from './index.js';
+import { aRollout, baking, gating, onStep, pausedFrom, pending, plan, secondsAgo, shadowing } from '../../../test/support/rollout.js';
+import { deriveTable, type Phase, type Plan, type ServedVersion, type TableInput } from './index.js';
 
 const version = (id: string): ServedVersion => ({ id, model: 'support', label: id, digest: 'd', spec: {} });
 const versions = ['v1', 'v2', 'v3', 'v4'].map(version);
@@ -31,14 +31,52 @@ describe('the routing table', () => {
   it.each<[string, Phase, boolean]>([
     ['pending', pending(), true],
     ['gating', gating(), true],
+    ['shadowing', shadowing(), true],
     ['paused before its first step', pausedFrom(pending()), true],
+    ['without traffic for its budget is spent', pausedFrom(onStep(0), 'exposure'), false],
     ['on its first step', onStep(0), false],
     ['paused on a step', pausedFrom(onStep(0)), false],
     ['baking', baking(), false],
   ])('has a candidate that is %s mirrored: %#', (_where, phase, mirrored) => {
     const shadow = { share: 0.1, concurrentRequests: 2, tokensPerSecond: 100 };
-    const rollouts = [{ ...aRollout(phase, { ...plan, shadow }), salt: 'ab' }];
+    const own = { ...plan, shadow: { ...shadow, scoring: false, minPairs: 150, deadlineS: 60 } };
+    const rollouts = [{ ...aRollout(phase, own), salt: 'ab' }];
     expect(deriveTable(input(phase, { rollouts })).routes[0]?.rollout?.shadow).toEqual(mirrored ? shadow : undefined);
+  });
+
+  const routeOf = (phase: Phase, more: Partial<Plan>, unfinishedAfterMs: number | null = null) => {
+    const rollouts = [{ ...aRollout(phase, { ...plan, ...more }), salt: 'ab', unfinishedAfterMs }];
+    return deriveTable(input(phase, { rollouts })).routes[0]?.rollout;
+  };
+
+  it('has mirrors score where the plan says so', () => {
+    const shadow = { share: 0.1, concurrentRequests: 2, tokensPerSecond: 100, scoring: true, minPairs: 150, deadlineS: 60 };
+    expect(routeOf(shadowing(), { shadow })?.shadow).toEqual({ share: 0.1, concurrentRequests: 2, tokensPerSecond: 100, scoring: true });
+  });
+
+  it('counts as unfinished what outlasts the frozen scores of stable', () => {
+    expect(routeOf(onStep(0), {}, 8_000)).toMatchObject({ unfinishedAfterMs: 8_000 });
+    expect(routeOf(onStep(0), {}, null)).not.toHaveProperty('unfinishedAfterMs');
+  });
+
+  it('gives a control arm the weight of the candidate, but never more than stable keeps', () => {
+    const control = { version: 'fresh', versionId: 'v3' };
+    expect(routeOf(onStep(0), { control })?.control).toEqual({ version: 'v3', weight: 0.05 });
+    expect(routeOf(onStep(1), { control })?.control).toEqual({ version: 'v3', weight: 0.25 });
+    expect(routeOf(pending(), { control })).not.toHaveProperty('control');
+    const rollouts = [{ ...aRollout(pending(), { ...plan, control }), salt: 'ab' }];
+    expect(Object.keys(deriveTable(input(pending(), { rollouts })).versions)).toContain('v3');
+  });
+
+  it('has answers scored only while users meet the candidate, and only where the check is on', () => {
+    const checks = { ...plan.checks, quality: { ...plan.checks.quality, enabled: true, sampleStable: 0.02, sampleCandidate: 0.5 } };
+    expect(routeOf(onStep(0), { checks })?.quality).toEqual({ sampleStable: 0.02, sampleCandidate: 0.5 });
+    expect(routeOf(pending(), { checks })).not.toHaveProperty('quality');
+    expect(routeOf(onStep(0), {})).not.toHaveProperty('quality');
+  });
+
+  it('gives nobody to a candidate whose exposure budget is spent', () => {
+    expect(routeOf(pausedFrom(onStep(1), 'exposure'), {})?.weight).toBe(0);
   });
 
   it.each<Phase>([

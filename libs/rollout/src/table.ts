@@ -1,8 +1,8 @@
 // The routing table is derived from phases, never edited: status and routing cannot disagree.
-import { isTerminal } from './graph.js';
+import { isExposed, isTerminal } from './graph.js';
 import type { Rollout } from './model.js';
-import type { ShadowPolicy, StickyBy } from './plan.js';
-import { weightOf } from './weight.js';
+import type { ShadowPlan, ShadowPolicy, StickyBy } from './plan.js';
+import { controlWeightOf, weightOf } from './weight.js';
 
 /** One model's traffic. `weight` is the probability, in [0, 1], with which each unit's independent coin shows the candidate. */
 export interface Route {
@@ -19,6 +19,12 @@ export interface Route {
     readonly stickyBy?: StickyBy;
     /** Requests that stable answers are mirrored to the candidate, within this. Absent: none are. */
     readonly shadow?: ShadowPolicy;
+    /** A request that has not ended so long after its assignment is counted as unfinished, in both arms alike. Absent: none is. Milliseconds. */
+    readonly unfinishedAfterMs?: number;
+    /** Version and probability of the control arm; candidate and control together take at most 1. Absent: there is none. */
+    readonly control?: { readonly version: string; readonly weight: number };
+    /** Share of each arm's answers that is scored. Absent: none is. */
+    readonly quality?: { readonly sampleStable: number; readonly sampleCandidate: number };
   } | null;
 }
 
@@ -45,6 +51,8 @@ export interface TableInput {
   readonly models: readonly { readonly name: string; readonly stableVersionId: string | null }[];
   readonly rollouts: readonly (Pick<Rollout, 'id' | 'model' | 'candidateVersionId' | 'phase' | 'plan' | 'epoch'> & {
     readonly salt: string;
+    /** Of the frozen scores; null or absent while there are none. */
+    readonly unfinishedAfterMs?: number | null;
   })[];
   readonly versions: readonly ServedVersion[];
   readonly pinnedVersionIds: readonly string[];
@@ -57,6 +65,7 @@ export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: Ta
     const rollout = rollouts.find((live) => live.model === name && !isTerminal(live.phase));
     if (stableVersionId) needed.add(stableVersionId);
     if (rollout) needed.add(rollout.candidateVersionId);
+    if (rollout?.plan.control) needed.add(rollout.plan.control.versionId);
     return {
       model: name,
       stable: stableVersionId,
@@ -73,10 +82,29 @@ export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: Ta
   return { routes, versions: served };
 }
 
-function candidature({ id, candidateVersionId: candidate, phase, plan, epoch, salt }: TableInput['rollouts'][number]): Route['rollout'] {
+function candidature(rollout: TableInput['rollouts'][number]): Route['rollout'] {
+  const { id, candidateVersionId: candidate, phase, plan, epoch, salt, unfinishedAfterMs } = rollout;
   const weight = weightOf(phase, plan);
-  // Once users meet the candidate, their requests tell more than mirrors, and it has work of its own.
-  const shadow = weight === 0 && plan.shadow ? { shadow: plan.shadow } : {};
-  const sticky = plan.stickyBy === 'user' ? { stickyBy: plan.stickyBy } : {};
-  return { id, candidate, weight, epoch, salt, ...sticky, ...shadow };
+  const { control, checks } = plan;
+  const controlWeight = controlWeightOf(phase, plan);
+  return {
+    id,
+    candidate,
+    weight,
+    epoch,
+    salt,
+    ...(plan.stickyBy === 'user' ? { stickyBy: plan.stickyBy } : {}),
+    // Once users meet the candidate, their requests tell more than mirrors, and it has work of its own.
+    ...(plan.shadow && !isExposed(phase) ? { shadow: mirrors(plan.shadow) } : {}),
+    ...(unfinishedAfterMs ? { unfinishedAfterMs } : {}),
+    ...(control && controlWeight > 0 ? { control: { version: control.versionId, weight: controlWeight } } : {}),
+    ...(checks.quality.enabled && weight > 0
+      ? { quality: { sampleStable: checks.quality.sampleStable, sampleCandidate: checks.quality.sampleCandidate } }
+      : {}),
+  };
+}
+
+/** What gateways need of the plan's shadow: its bounds, not what its verdict needs. */
+function mirrors({ share, concurrentRequests, tokensPerSecond, scoring }: ShadowPlan): ShadowPolicy {
+  return { share, concurrentRequests, tokensPerSecond, ...(scoring ? { scoring } : {}) };
 }

@@ -2,7 +2,16 @@
 import type { EntityManager } from 'typeorm';
 import type { FrozenScores } from '#libs/analysis';
 import { fail, type Outcome, ok } from '#libs/base';
-import type { OperatorCommand, Phase, PhaseName, Plan, Rollout } from '#libs/rollout';
+import {
+  completePlan,
+  controlWeightOf,
+  isDone,
+  type OperatorCommand,
+  type Phase,
+  type PhaseName,
+  type Plan,
+  type Rollout,
+} from '#libs/rollout';
 
 /** A rollout as stored: what `decide` reads (`Rollout`) and everything around it. Times in milliseconds since the Unix epoch. */
 export interface RolloutRecord extends Rollout {
@@ -97,7 +106,7 @@ function toRecord(row: Row): RolloutRecord {
     candidateVersionId: row.candidate_version_id,
     stableLabel: row.stable_label,
     candidateLabel: row.candidate_label,
-    plan: row.plan,
+    plan: completePlan(row.plan),
     phase: row.state,
     weight: row.weight,
     epoch: row.epoch,
@@ -305,11 +314,10 @@ export class RolloutStore {
       });
     }
     if (change.epoch !== record.epoch) {
-      await tx.query(`insert into rollout_epochs (rollout_id, epoch, weight, started_at) values ($1, $2, $3, clock_timestamp())`, [
-        record.id,
-        change.epoch,
-        change.weight,
-      ]);
+      await tx.query(
+        `insert into rollout_epochs (rollout_id, epoch, weight, control_weight, started_at) values ($1, $2, $3, $4, clock_timestamp())`,
+        [record.id, change.epoch, change.weight, controlWeightOf(change.next, record.plan)],
+      );
     }
     return ok({ revision: row.version });
   }
@@ -321,13 +329,20 @@ export class RolloutStore {
 
   /**
    * Puts an operator's command where the next look finds it, at once. The newest wins, but a pending rollback or abort is never replaced by less.
+   * `done`: the rollout is already as the command asks; nothing was written.
    * Faults: `rollout.not-found`, `rollout.ended`, `rollout.revision-lost` (If-Match), `rollout.command-pending`.
    */
-  async setCommand(tx: EntityManager, id: string, command: OperatorCommand, ifRevision?: number): Promise<Outcome<{ revision: number }>> {
+  async setCommand(
+    tx: EntityManager,
+    id: string,
+    command: OperatorCommand,
+    ifRevision?: number,
+  ): Promise<Outcome<{ revision: number; done: boolean }>> {
     const rows: Row[] = await tx.query(`select ${columns} ${source} where r.id = $1 for update of r`, [id]);
     const record = rows[0] ? toRecord(rows[0]) : null;
     if (!record)
       return fail({ code: 'rollout.not-found', message: `There is no rollout ${id}.`, remedy: 'List them: GET /api/v1/rollouts.' });
+    if (record.command === null && isDone(record.phase, command.kind)) return ok({ revision: record.revision, done: true });
     if (record.endedAt !== null) {
       return fail({
         code: 'rollout.ended',
@@ -356,16 +371,16 @@ export class RolloutStore {
         [id, JSON.stringify(command)],
       ),
     );
-    return ok({ revision: updated[0]?.version ?? record.revision });
+    return ok({ revision: updated[0]?.version ?? record.revision, done: false });
   }
 
   /** Weight of every epoch so far, oldest first: the probabilities that drew the arms. */
-  async epochs(tx: EntityManager, id: string): Promise<{ epoch: number; weight: number; since: number }[]> {
-    const rows: { epoch: number; weight: number; since: string }[] = await tx.query(
-      `select epoch, weight, extract(epoch from started_at) * 1000 as since from rollout_epochs where rollout_id = $1 order by epoch`,
+  async epochs(tx: EntityManager, id: string): Promise<{ epoch: number; weight: number; controlWeight: number; since: number }[]> {
+    const rows: { epoch: number; weight: number; control: number; since: string }[] = await tx.query(
+      `select epoch, weight, control_weight as control, extract(epoch from started_at) * 1000 as since from rollout_epochs where rollout_id = $1 order by epoch`,
       [id],
     );
-    return rows.map((row) => ({ epoch: row.epoch, weight: row.weight, since: Number(row.since) }));
+    return rows.map((row) => ({ epoch: row.epoch, weight: row.weight, controlWeight: row.control, since: Number(row.since) }));
   }
 }
 

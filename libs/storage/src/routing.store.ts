@@ -1,6 +1,6 @@
 // The routing table as stored: one row, derived again inside every transaction that changes what it depends on.
 import type { EntityManager } from 'typeorm';
-import { deriveTable, type Phase, type Plan, type RoutingTable, type ServedVersion } from '#libs/rollout';
+import { completePlan, deriveTable, type Phase, type Plan, type RoutingTable, type ServedVersion } from '#libs/rollout';
 import { json, row, rows } from './rows.js';
 
 export const routingChannel = 'serin_routing';
@@ -52,11 +52,15 @@ export class RoutingStore {
       plan: Plan;
       epoch: number;
       salt: string;
+      unfinishedAfterMs: number | null;
     }>(
       tx,
-      `select r.id, m.name as model, r.candidate_version_id as "candidateVersionId", r.state as phase, r.plan, r.epoch, r.salt
+      `select r.id, m.name as model, r.candidate_version_id as "candidateVersionId", r.state as phase, r.plan, r.epoch, r.salt,
+         (r.scores ->> 'unfinishedAfterMs')::double precision as "unfinishedAfterMs"
        from rollouts r join models m on m.id = r.model_id where r.ended_at is null`,
     );
+    const live = rollouts.map((rollout) => ({ ...rollout, plan: completePlan(rollout.plan) }));
+    const controls = live.flatMap(({ plan }) => plan.control?.versionId ?? []);
     const pinned = await rows<{ id: string }>(
       tx,
       `select candidate_version_id as id from evaluations where state in ('queued', 'running')
@@ -67,9 +71,9 @@ export class RoutingStore {
       `select v.id, m.name as model, v.label, v.digest, v.spec from versions v join models m on m.id = v.model_id
        where v.id in (select stable_version_id from models) or v.id in (select candidate_version_id from rollouts where ended_at is null)
           or v.id = any($1::uuid[])`,
-      [pinned.map(({ id }) => id)],
+      [[...pinned.map(({ id }) => id), ...controls]],
     );
-    const body = deriveTable({ models, rollouts, versions, pinnedVersionIds: pinned.map(({ id }) => id) });
+    const body = deriveTable({ models, rollouts: live, versions, pinnedVersionIds: pinned.map(({ id }) => id) });
     const generation = Number(locked.generation) + 1;
     await tx.query('update routing_table set generation = $1, body = $2, updated_at = now() where id = 1', [generation, json(body)]);
     await tx.query('select pg_notify($1, $2)', [routingChannel, String(generation)]);

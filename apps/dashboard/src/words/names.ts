@@ -13,6 +13,7 @@ export interface Named {
 export const phases: Readonly<Record<RolloutResource['phase'], Named>> = {
   pending: { word: 'Pending', tone: 'plain', sign: 'clock' },
   gating: { word: 'At the gate', tone: 'calm', sign: 'scale' },
+  shadowing: { word: 'In the shadow', tone: 'calm', sign: 'scale' },
   progressing: { word: 'Progressing', tone: 'calm', sign: 'arrow' },
   baking: { word: 'Baking', tone: 'calm', sign: 'clock' },
   paused: { word: 'Paused', tone: 'wait', sign: 'pause' },

@@ -22,6 +22,9 @@ export const routingTable = z.looseObject({
           shadow: z
             .looseObject({ share: z.number().gt(0).max(1), concurrentRequests: z.int().min(1), tokensPerSecond: z.number().gt(0) })
             .optional(),
+          unfinishedAfterMs: z.number().gt(0).optional(),
+          control: z.looseObject({ version: z.string(), weight: z.number().gt(0).max(1) }).optional(),
+          quality: z.looseObject({ sampleStable: z.number().min(0).max(1), sampleCandidate: z.number().min(0).max(1) }).optional(),
         })
         .nullable(),
     }),
@@ -44,7 +47,7 @@ export function checkTable(table: unknown): Outcome<RoutingTable> {
   for (const { model, stable, rollout } of routes) {
     if (seen.has(model)) return invalid(`two routes of model "${model}"`);
     seen.add(model);
-    for (const id of [stable, rollout?.candidate ?? null]) {
+    for (const id of [stable, rollout?.candidate ?? null, rollout?.control?.version ?? null]) {
       if (id !== null && !Object.hasOwn(versions, id)) return invalid(`model "${model}" needs version ${id}, which is not in the table`);
     }
   }
