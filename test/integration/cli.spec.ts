@@ -118,9 +118,14 @@ describe('serin rollout', () => {
     const rolled = await serin(['rollout', 'rollback', id, '--reason', 'answers are wrong']);
     expect(rolled).toMatchObject({ code: exitCodes.ok, err: [] });
     expect(rolled.out[0]).toContain('Rolled back: key:operator asked for it: "answers are wrong"');
-    const again = await serin(['rollout', 'rollback', id, '--reason', 'once more']);
-    expect(again.code).toBe(exitCodes.refused);
-    expect(again.err.join('\n')).toContain('has ended (rolledBack)');
+    expect(await serin(['rollout', 'rollback', id, '--reason', 'once more'])).toMatchObject({
+      code: exitCodes.ok,
+      out: rolled.out,
+      err: [],
+    });
+    const late = await serin(['rollout', 'promote', id, '--reason', 'too late']);
+    expect(late.code).toBe(exitCodes.refused);
+    expect(late.err.join('\n')).toContain('has ended (rolledBack)');
   });
 
   it('does not call a rollback done while a live gateway serves by an older table', async () => {

@@ -176,13 +176,21 @@ describe('a decision', () => {
     expect(await rollout(id)).toMatchObject({ phase: 'pending', endedAt: null });
   });
 
-  it('is not taken back by who comes late: an ended rollout takes no command', async () => {
+  it('is not taken back by who comes late: an ended rollout takes no command, but for the one that asks for what is so', async () => {
     await controller.call('POST', `/api/v1/rollouts/${id}/rollback`, { reason: 'enough' });
     await until(async () => (await rollout(id)).endedAt !== null, 'the rollback');
-    for (const command of ['pause', 'resume', 'promote', 'rollback', 'abort'])
+    const events = async () => (await controller.call<{ items: unknown[] }>('GET', `/api/v1/rollouts/${id}/events`)).body.items.length;
+    const told = await events();
+    for (const command of ['pause', 'resume', 'promote'])
       expect(await controller.call('POST', `/api/v1/rollouts/${id}/${command}`, { reason: 'late' })).toMatchObject({
         status: 409,
         body: { code: 'rollout.ended' },
       });
+    for (const command of ['rollback', 'abort'])
+      expect(await controller.call('POST', `/api/v1/rollouts/${id}/${command}`, { reason: 'late' })).toMatchObject({
+        status: 200,
+        body: { phase: 'rolledBack' },
+      });
+    expect(await events()).toBe(told);
   });
 });
