@@ -2,7 +2,7 @@
 import { held, moved } from './decision.js';
 import { figuresOf, inCauseOrder } from './findings.js';
 import { freezeOf } from './freeze.js';
-import { notReady, paused } from './health.js';
+import { isAway, notReady, paused, sharedStrain } from './health.js';
 import type { ActivePhase, Decision, Evidence, Reason, Rollout } from './model.js';
 import type { Plan } from './plan.js';
 
@@ -68,17 +68,19 @@ export function leaveShadow(rollout: Rollout, phase: ActivePhase, evidence: Evid
 
 /** What keeps the candidate from its first user; null when nothing does. `accepted`: a person has seen an unexpected shift and says go on. */
 export function keptBack(
-  { plan }: Rollout,
+  rollout: Rollout,
   evidence: Evidence,
   now: number,
   accepted = false,
 ): { readonly reason: Reason; readonly waits: 'reference' | 'person' | 'time' } | null {
+  const { plan } = rollout;
   const { responses, fitted } = evidence.reference;
   // The first live response must meet frozen scores; without enough of stable's past there is nothing to compare with.
   if (!fitted)
     return { reason: { code: 'reference.thin', numbers: { responses, needed: plan.reference.minResponses } }, waits: 'reference' };
-  const away = notReady(evidence);
+  const away = notReady(evidence) ?? sharedStrain(rollout, evidence);
   if (away) return { reason: away, waits: 'time' };
+  if (isAway(evidence.arms.stable)) return { reason: { code: 'stable.unreachable', text: 'stable cannot serve beside it' }, waits: 'time' };
   const shift = accepted ? null : unexpectedShift(plan, evidence);
   if (shift) return { reason: shift, waits: 'person' };
   const frozen = frozenNow(plan, now);

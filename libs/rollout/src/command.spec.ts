@@ -76,10 +76,16 @@ describe('promote', () => {
   });
 
   it('is refused for a candidate that does not answer', () => {
-    for (const state of ['loading', 'unreachable', 'failed', 'unknown'] as const)
+    for (const state of ['loading', 'unreachable', 'unknown'] as const)
       expect(ask('promote', onStep(0), { arms: { stable: { state: 'ready' }, candidate: { state } } })).toMatchObject({
         transition: 'hold',
       });
+  });
+
+  it('of a candidate that has failed is overtaken by its rollback, as is a resume', () => {
+    const arms = { stable: { state: 'ready' }, candidate: { state: 'failed' } } as const;
+    for (const kind of ['promote', 'resume'] as const)
+      expect(ask(kind, pausedFrom(onStep(0)), { arms })).toMatchObject({ transition: 'rollback', reason: { code: 'engine.failed' } });
   });
 
   it('of an untried candidate is the way out when stable is dead', () => {

@@ -75,6 +75,7 @@ function resume(rollout: Rollout, phase: Paused, evidence: Evidence, { reason, r
   if (!isExposed(phase)) {
     if (code === 'gate.inconclusive' && asksMirrors(rollout.plan)) return moved('resume', { phase: 'shadowing', since: now }, reason, now);
     if (!leavesFirst.has(code)) return moved('resume', { ...from, since: now }, reason, now);
+    if (evidence.shadow?.verdict === 'fail') return refused(`the mirrors have failed the candidate since: ${evidence.shadow.note}`);
     const kept = keptBack(rollout, evidence, now, true);
     if (kept) return refused(keptText(kept.reason, rollout));
     return moved('resume', { phase: 'progressing', since: now, step: 0 }, reason, now);

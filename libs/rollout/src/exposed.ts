@@ -3,7 +3,7 @@ import { frozenNow } from './before.js';
 import { held, moved } from './decision.js';
 import { smoke } from './findings.js';
 import { notReady, paused, sharedStrain } from './health.js';
-import type { ActivePhase, Decision, Evidence, Reason, Rollout } from './model.js';
+import type { ActivePhase, Decision, Evidence, Phase, Reason, Rollout } from './model.js';
 
 export type Exposed = Extract<ActivePhase, { readonly step: number }>;
 
@@ -22,9 +22,7 @@ export function leaveStep(rollout: Rollout, phase: Exposed, evidence: Evidence, 
     elapsedMs > step.deadlineS * 1000
       ? paused(phase, { ...waiting, code: 'deadline', text: waiting.code }, now)
       : held(phase, waiting, now);
-  const { live, applied } = evidence.gateways;
-  if (live === 0 || applied < live) return overdue({ code: 'propagating' });
-  const away = notReady(evidence) ?? sharedStrain(rollout, evidence);
+  const away = behind(evidence) ?? notReady(evidence) ?? sharedStrain(rollout, evidence);
   if (away) return overdue(away);
   if (elapsedMs < step.minS * 1000) return held(phase, { code: 'step.time' }, now);
   // At 100% there is no stable beside the candidate: nothing to compare, only time to pass.
@@ -33,23 +31,38 @@ export function leaveStep(rollout: Rollout, phase: Exposed, evidence: Evidence, 
   const { latency } = plan.checks;
   if (gates(rollout, 'latency') && elapsedMs < leastBlocks * latency.blockS * 1000) return overdue({ code: 'step.blocks' });
   const waiting =
-    evidence.counts.stepCandidate < step.minResponses ? { code: 'step.responses' } : (smoke(evidence) ?? lacking(rollout, evidence));
+    evidence.counts.stepCandidate < step.minResponses
+      ? { code: 'step.responses' }
+      : (smoke(evidence) ?? unmeasured(evidence) ?? lacking(rollout, evidence));
   return waiting ? overdue(waiting) : forward(rollout, phase, evidence, now);
 }
 
+/** The proofs were reached before the bake and stay reached; what is asked here is that nothing speaks against them since. */
 export function leaveBake(rollout: Rollout, phase: Exposed, evidence: Evidence, now: number): Decision {
   const { plan } = rollout;
   const stopped = mustStop(rollout, phase, evidence, now);
   if (stopped) return stopped;
-  const waiting = notReady(evidence) ?? sharedStrain(rollout, evidence) ?? smoke(evidence);
-  if (waiting) return held(phase, waiting, now);
-  if (now - phase.since < plan.bakeS * 1000) return held(phase, { code: 'bake.time' }, now);
-  if (!answeredSince(phase, evidence)) return held(phase, { code: 'bake.responses' }, now);
+  const bakedMs = now - phase.since - plan.bakeS * 1000;
+  const waiting =
+    behind(evidence) ??
+    notReady(evidence) ??
+    sharedStrain(rollout, evidence) ??
+    smoke(evidence) ??
+    (bakedMs < 0 ? { code: 'bake.time' } : answeredSince(phase, evidence) ? unmeasured(evidence) : { code: 'bake.responses' });
+  if (waiting) {
+    const overdue = bakedMs > (plan.steps[phase.step]?.deadlineS ?? 0) * 1000;
+    return overdue ? paused(phase, { ...waiting, code: 'deadline', text: waiting.code }, now) : held(phase, waiting, now);
+  }
   const frozen = frozenNow(plan, now);
   if (frozen) return held(phase, frozen, now);
   const { candidate, stable } = evidence.counts;
   if (plan.promotion.approval) return paused(phase, { code: 'approval', numbers: { candidate, stable } }, now);
   return moved('promote', { phase: 'promoted', at: now }, { code: 'proof', numbers: { candidate, stable } }, now);
+}
+
+/** A gateway serves by an older table, or none is there: what users meet is not what the row says. */
+function behind({ gateways: { live, applied } }: Evidence): Reason | null {
+  return live === 0 || applied < live ? { code: 'propagating' } : null;
 }
 
 /** Everything is proven: the next step, or the bake, unless a freeze or a person's word stands before it. */
@@ -73,6 +86,15 @@ function mustStop(rollout: Rollout, phase: Exposed, evidence: Evidence, now: num
   if (rollout.plan.noData === 'pause') return paused(phase, silence, now);
   return moved('rollback', { phase: 'rolledBack', at: now, reason: silence }, silence, now);
 }
+
+/** Takes the traffic from a paused rollout whose budget is spent. Null when it has some left, or no traffic. */
+export function stopSpent(rollout: Rollout, { reason, from }: Paused, evidence: Evidence, now: number): Decision | null {
+  if (!('step' in from) || reason.code === 'exposure') return null;
+  const spent = spentBudget(rollout, from, evidence);
+  return spent ? paused(from, spent, now) : null;
+}
+
+type Paused = Extract<Phase, { readonly phase: 'paused' }>;
 
 /** The budget counts from where a person last let the rollout go on past it. */
 function spentBudget({ plan: { exposure } }: Rollout, { spent }: Exposed, { counts }: Evidence): Reason | null {
@@ -118,10 +140,14 @@ function gates({ plan: { promotion, checks } }: Rollout, check: Rollout['plan'][
   return promotion.gating.includes(check) && checks[check].enabled;
 }
 
-/** The first gating check without a proof. Unmeasured is its own answer: it proves nothing, whatever the numbers say. */
-function lacking(rollout: Rollout, { promotion, findings }: Evidence): Reason | null {
-  const unmeasured = promotion.find(({ check }) => findings.some((one) => one.check === check && one.verdict === 'unmeasured'));
-  if (unmeasured) return { code: 'unmeasured', check: unmeasured.check };
+/** A gating check that could not look is its own answer: it proves nothing, whatever the numbers say. */
+function unmeasured({ promotion, findings }: Evidence): Reason | null {
+  const blind = promotion.find(({ check }) => findings.some((one) => one.check === check && one.verdict === 'unmeasured'));
+  return blind ? { code: 'unmeasured', check: blind.check } : null;
+}
+
+/** The first gating check without a proof. */
+function lacking(rollout: Rollout, { promotion }: Evidence): Reason | null {
   const open = promotion.find((proof) => !proof.proven);
   if (open) return { code: 'unproven', check: open.check, numbers: { logE: open.logE, needed: open.needed } };
   const unasked = rollout.plan.promotion.gating.find((check) => gates(rollout, check) && !promotion.some((proof) => proof.check === check));

@@ -83,6 +83,15 @@ describe('a plan is refused with its field and a remedy', () => {
       'plan.steps[0].deadlineS',
     ],
     ['when stable is never beside the candidate', { steps: [{ weightPct: 100 }] }, 'plan.no-comparison', 'plan.steps'],
+    ['when no change is expected too far', { maxExpectedShift: { upper: 0.9 } }, 'plan.shift-excludes-none', 'plan.maxExpectedShift'],
+    ['when a freeze ends before it begins', { freeze: [{ start: 9, end: 9 }] }, 'plan.freeze-empty', 'plan.freeze[0].end'],
+    [
+      'when nothing is ever free of freezes',
+      { freeze: [{ days: ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'], from: '09:00', to: '09:00' }] },
+      'plan.always-frozen',
+      'plan.freeze',
+    ],
+    ['when mirrors could prove nothing', { shadow: { share: 1, minPairs: 8 } }, 'plan.too-few-pairs', 'plan.shadow.minPairs'],
     ['without steps', { steps: [] }, 'plan.no-comparison', 'plan.steps'],
   ])('%s', (_what, draft, code, field) => {
     const outcome = checked(draft);
