@@ -1,70 +1,92 @@
 // Checks of events (failures, refusals): rollback from the labels of the events alone, promotion by a bound on the difference of rates.
 import type { CheckName } from '#libs/base';
-import type { Comparison } from './epoch-counts.js';
-import { type EpochRates, eventRatioLogE, rateDifferenceLogE } from './event-ratio.js';
-import type { Measured } from './measured.js';
+import type { Comparison, CountField } from './epoch-counts.js';
+import type { EpochRates } from './event-ratio.js';
+import { EventRatioTest, RateProof } from './event-sums.js';
+import type { CheckLook } from './measured.js';
 import type { MergedCounts } from './merged-counts.js';
-
-export type EventField = 'failures' | 'refusals';
 
 interface EventOptions {
   readonly check: CheckName;
-  readonly field: EventField;
-  /** Tolerated multiple of stable's rate. */
-  readonly ratio: number;
-  /** Promotion proves the candidate's rate below stable's plus this. */
-  readonly proofMargin: number;
-  /** "... of 12 candidate answers failed" */
+  readonly field: Extract<CountField, 'failures' | 'refusals'>;
+  /** "12 of 90 candidate answers failed" */
   readonly verb: string;
 }
 
-export interface EventLook {
-  readonly measured: Measured;
-  readonly proofLogE: number;
+/** Rollback: the candidate has the event more than `ratio` times as often. Promotion: rejects "stable's rate plus `proofMargin`, or more". */
+export class EventCheck {
+  private kept: { readonly ratio: number; readonly proofMargin: number; readonly test: EventRatioTest; readonly proof: RateProof } | null =
+    null;
+
+  constructor(
+    private readonly counts: MergedCounts,
+    private readonly options: EventOptions,
+  ) {}
+
+  look({ ratio, proofMargin }: { readonly ratio: number; readonly proofMargin: number }, comparisons: readonly Comparison[]): CheckLook {
+    const { check, field, verb } = this.options;
+    if (this.kept?.ratio !== ratio || this.kept.proofMargin !== proofMargin) {
+      this.kept = { ratio, proofMargin, test: new EventRatioTest(ratio), proof: new RateProof(proofMargin) };
+    }
+    const { test, proof } = this.kept;
+    let [nStable, nCandidate, stableEvents, candidateEvents] = [0, 0, 0, 0];
+    const byClass = new Map<string, EpochRates[]>();
+    const epochs = comparisons.map(({ epoch, weight, baseline }): EpochRates => {
+      const sum = { weight, stable: 0, stableEvents: 0, candidate: 0, candidateEvents: 0 };
+      for (const { promptClass, arms } of this.counts.classes(epoch)) {
+        const [stable, candidate] = [arms[baseline].counts, arms.candidate.counts];
+        sum.stable += stable.responses;
+        sum.stableEvents += stable[field];
+        sum.candidate += candidate.responses;
+        sum.candidateEvents += candidate[field];
+        if (candidate[field] + stable[field] === 0) continue;
+        const own = {
+          weight,
+          stable: stable.responses,
+          stableEvents: stable[field],
+          candidate: candidate.responses,
+          candidateEvents: candidate[field],
+        };
+        byClass.set(promptClass, [...(byClass.get(promptClass) ?? []), own]);
+      }
+      nStable += sum.stable;
+      nCandidate += sum.candidate;
+      stableEvents += sum.stableEvents;
+      candidateEvents += sum.candidateEvents;
+      return sum;
+    });
+    const logE = (rates: readonly EpochRates[]): number =>
+      test.logE(rates.map((one) => ({ weight: one.weight, stable: one.stableEvents, candidate: one.candidateEvents })));
+    return {
+      measured: {
+        check,
+        measured: nCandidate > 0,
+        logE: logE(epochs),
+        direction: 'events',
+        effect: nStable > 0 && nCandidate > 0 ? candidateEvents / nCandidate - stableEvents / nStable : null,
+        lower: null,
+        upper: null,
+        marginUp: proofMargin,
+        marginDown: null,
+        unit: 'points',
+        nStable,
+        nCandidate,
+        classes: [...byClass]
+          .map(([promptClass, rates]) => ({
+            promptClass,
+            logE: logE(rates),
+            nCandidate: rates.reduce((sum, { candidate }) => sum + candidate, 0),
+          }))
+          .sort(strongestFirst),
+        note: `${candidateEvents} of ${nCandidate} candidate answers ${verb}, ${stableEvents} of ${nStable} of stable`,
+      },
+      proofLogE: proof.logE(epochs),
+    };
+  }
 }
 
-/** Rollback: the candidate has the event more than `ratio` times as often. Promotion: rejects "stable's rate plus `proofMargin`, or more". */
-export function lookAtEvents(
-  counts: MergedCounts,
-  comparisons: readonly Comparison[],
-  { check, field, ratio, proofMargin, verb }: EventOptions,
-): EventLook {
-  const epochs = comparisons.map(
-    ({ epoch, weight, baseline }): EpochRates => ({
-      weight,
-      stable: counts.sum(epoch, baseline, 'responses'),
-      stableEvents: counts.sum(epoch, baseline, field),
-      candidate: counts.sum(epoch, 'candidate', 'responses'),
-      candidateEvents: counts.sum(epoch, 'candidate', field),
-    }),
-  );
-  const total = (of: Exclude<keyof EpochRates, 'weight'>): number => epochs.reduce((sum, epoch) => sum + epoch[of], 0);
-  const [nStable, nCandidate, stableEvents, candidateEvents] = [
-    total('stable'),
-    total('candidate'),
-    total('stableEvents'),
-    total('candidateEvents'),
-  ];
-  const logE = eventRatioLogE(
-    epochs.map((epoch) => ({ weight: epoch.weight, stable: epoch.stableEvents, candidate: epoch.candidateEvents })),
-    ratio,
-  );
-  return {
-    measured: {
-      check,
-      measured: nCandidate > 0,
-      logE,
-      direction: 'events',
-      effect: nStable > 0 && nCandidate > 0 ? candidateEvents / nCandidate - stableEvents / nStable : null,
-      lower: null,
-      upper: null,
-      marginUp: proofMargin,
-      marginDown: null,
-      unit: 'points',
-      nStable,
-      nCandidate,
-      note: `${candidateEvents} of ${nCandidate} candidate answers ${verb}, ${stableEvents} of ${nStable} of stable`,
-    },
-    proofLogE: rateDifferenceLogE(epochs, proofMargin, -1),
-  };
+type ClassEvidence = { readonly promptClass: string; readonly logE: number };
+
+export function strongestFirst(a: ClassEvidence, b: ClassEvidence): number {
+  return b.logE - a.logE || (a.promptClass < b.promptClass ? -1 : 1);
 }

@@ -1,12 +1,14 @@
 // Checks of a value's centre within prompt classes: entropy, output length, cost, quality. Rollback evidence and promotion proof from one pass over the counts.
 import type { CheckName } from '#libs/base';
+import type { Band, BandMargins } from './bands.js';
+import { strongestFirst } from './check-events.js';
 import type { Comparison } from './epoch-counts.js';
 import { judgedClass, pooledClass } from './frozen-scores.js';
 import type { TiltTest } from './increment-table.js';
 import type { Score, Sign } from './label.js';
 import { linearScale, linearTilt } from './linear-tilt.js';
 import { logTilt } from './log-tilt.js';
-import type { Measured } from './measured.js';
+import type { CheckLook } from './measured.js';
 import type { MergedCounts } from './merged-counts.js';
 import { logMeanExp } from './mixture.js';
 import { gamma } from './sketch.js';
@@ -31,16 +33,12 @@ export interface TiltQuestion {
   readonly fits: Readonly<Record<string, TiltParameters>> | null;
   /** The plan's, as shown to people. */
   readonly margins: TiltMargins;
-  /** What a judged class is held to; the plan's margins unless a band moves them. */
-  readonly marginsOf?: (judgedClass: string) => TiltMargins;
+  /** What a judged class is held to, where a band moves the plan's margins, with the narrower margins around what was evaluated (amber). */
+  readonly banded?: { readonly marginsOf: (judgedClass: string) => BandMargins; readonly source: Band['source'] } | undefined;
+  /** ln e-value from which on a move beyond the narrower margins is amber. */
+  readonly amberLogE?: number;
   /** Names everything above but `fits`: sums are kept while it and `fits` stay. */
   readonly key: string;
-}
-
-export interface TiltLook {
-  readonly measured: Measured;
-  /** ln e-value against "outside the margins": the weaker direction of the two. 0 when not measured. */
-  readonly proofLogE: number;
 }
 
 /** The interval shown to people; the decision itself does not use it. */
@@ -59,7 +57,8 @@ export class TiltedCheck {
 
   constructor(private readonly counts: MergedCounts) {}
 
-  look(question: TiltQuestion, comparisons: readonly Comparison[], interval: boolean): TiltLook {
+  /** `proofLogE`: against "outside the margins", the weaker of the directions; 0 when not measured. */
+  look(question: TiltQuestion, comparisons: readonly Comparison[], interval: boolean): CheckLook {
     const { check, metric, margins, scale } = question;
     const cells = this.counts.cells(comparisons, metric);
     let [nStable, nCandidate] = [0, 0];
@@ -90,6 +89,8 @@ export class TiltedCheck {
     const shifts = interval ? bounds.of(cells, intervalAlpha) : null;
     const shown = (shift: number): number => (scale === 'log' ? gamma ** shift - 1 : shift / 100);
     const shift = stratifiedShift(cells);
+    // Around what was evaluated, narrower than what takes a candidate back.
+    const amber = question.banded !== undefined && rollbackOf(all, names, 2).logE >= (question.amberLogE ?? Infinity);
     return {
       measured: {
         ...base,
@@ -105,13 +106,15 @@ export class TiltedCheck {
             logE: Math.max(-700, Math.min(700, rollbackOf(answer, names).logE)),
             nCandidate: answer.nCandidate,
           }))
-          .sort((a, b) => b.logE - a.logE || (a.promptClass < b.promptClass ? -1 : 1)),
+          .sort(strongestFirst),
+        ...(question.banded ? { band: heldTo(Object.keys(question.fits ?? {}), question.banded) } : {}),
+        ...(amber ? { amber: true, note: 'outside of what was evaluated before exposure' } : {}),
       },
       proofLogE: Math.min(...names.map((_, at) => all.logE[names.length + at] ?? 0)),
     };
   }
 
-  private keptFor({ fits, key, scale, margins, marginsOf }: TiltQuestion): { readonly sums: TiltSums; readonly bounds: TiltBounds } {
+  private keptFor({ fits, key, scale, margins, banded }: TiltQuestion): { readonly sums: TiltSums; readonly bounds: TiltBounds } {
     if (this.kept?.key === key && this.kept.fits === fits) return this.kept;
     const scores = new Map<string, Score>();
     const fitOf = fits ?? {};
@@ -122,14 +125,19 @@ export class TiltedCheck {
       return score;
     };
     const { at, shift } = scale === 'log' ? logScale : linearScale;
+    const names = directionsOf(margins);
     const testsOf = (judged: string): TiltTest[] => {
-      const held = marginsOf?.(judged) ?? margins;
-      const names = directionsOf(margins);
-      const test = (name: Direction, sign: Sign): TiltTest => ({ sign, shift: shift(name === 'up' ? (held.up ?? 0) : -(held.down ?? 0)) });
+      const band = banded?.marginsOf(judged);
+      const held = band ?? margins;
+      const test = (name: Direction, sign: Sign, { up, down }: TiltMargins): TiltTest => ({
+        sign,
+        shift: shift(name === 'up' ? (up ?? 0) : -(down ?? 0)),
+      });
       return [
-        ...names.map((name) => test(name, name === 'up' ? 1 : -1)),
+        ...names.map((name) => test(name, name === 'up' ? 1 : -1, held)),
         // Promotion asks the opposite of each.
-        ...names.map((name) => test(name, name === 'up' ? -1 : 1)),
+        ...names.map((name) => test(name, name === 'up' ? -1 : 1, held)),
+        ...(band ? names.map((name) => test(name, name === 'up' ? 1 : -1, { up: band.amberUp, down: band.amberDown })) : []),
       ];
     };
     const shared = { judgedClass: (promptClass: string) => judgedClass(fitOf, promptClass), scoreOf, at };
@@ -147,9 +155,13 @@ function directionsOf({ up, down }: TiltMargins): Direction[] {
   return names;
 }
 
-/** Half weight each where both directions are asked. */
-function rollbackOf({ logE }: TiltAnswer, names: readonly Direction[]): { readonly logE: number; readonly direction: Direction } {
-  const asked = names.map((_, at) => logE[at] ?? 0);
+/** Half weight each where both directions are asked. `group`: which of the tests, 0 rollback, 1 proof, 2 amber. */
+function rollbackOf(
+  { logE }: TiltAnswer,
+  names: readonly Direction[],
+  group = 0,
+): { readonly logE: number; readonly direction: Direction } {
+  const asked = names.map((_, at) => logE[group * names.length + at] ?? 0);
   const strongest = asked.indexOf(Math.max(...asked));
   return { logE: logMeanExp(asked), direction: names[strongest] ?? 'up' };
 }
@@ -165,4 +177,13 @@ function stratifiedShift(cells: readonly MetricCell[]): number | null {
     weights += size;
   }
   return weights === 0 ? null : weighted / weights;
+}
+
+/** Extremes over the classes of what takes a candidate back, relative to stable. */
+function heldTo(
+  classes: readonly string[],
+  { marginsOf, source }: NonNullable<TiltQuestion['banded']>,
+): { readonly lower: number; readonly upper: number; readonly source: Band['source'] } {
+  const margins = classes.map(marginsOf);
+  return { lower: 1 - Math.max(...margins.map(({ down }) => down)), upper: 1 + Math.max(...margins.map(({ up }) => up)), source };
 }

@@ -1,4 +1,5 @@
 // Pure: what the numbers say.
+export * from './assignment.js';
 export * from './bands.js';
 export * from './block-sign.js';
 export * from './bucket-counts.js';
@@ -8,7 +9,8 @@ export * from './epoch-counts.js';
 export * from './event-ratio.js';
 export * from './frozen-scores.js';
 export * from './histogram-codec.js';
-export * from './judge.js';
+export * from './input-drift.js';
+export * from './judgement.js';
 export * from './label.js';
 export * from './latency-slices.js';
 export * from './ledger.js';

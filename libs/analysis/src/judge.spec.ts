@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import { testedOptions } from '../../../test/support/judge-options.js';
 import { aWindow } from '../../../test/support/observation.js';
 import { normals, uniforms } from '../../../test/support/random.js';
-import { addTo, bucketOf, type Epoch, emptyHistograms, fitScores, type JudgeInput, judge, type Window, type WindowKey } from './index.js';
+import {
+  addTo,
+  bucketOf,
+  type CheckOptions,
+  type Epoch,
+  emptyHistograms,
+  fitScores,
+  type JudgeInput,
+  judge,
+  type Window,
+  type WindowKey,
+} from './index.js';
 
 const second = 1_000;
 const uniform = uniforms(3);
@@ -67,6 +79,16 @@ const reference = [
   ...traffic({ arm: null, n: 1_000, promptClass: 'code', entropyNats: 1.2, tokens: 200 }),
 ];
 const scores = fitScores(reference, { minResponses: 500, minPerClass: 500 });
+const { shape, refusals, ...all } = testedOptions().checks;
+/** Four checks: the others have a spec of their own. */
+const checks: CheckOptions = {
+  ...all,
+  entropy: { ...all.entropy, weight: 0.25 },
+  errors: { ...all.errors, weight: 0.25 },
+  latency: { ...all.latency, settleS: 0 },
+  shape: { ...shape, enabled: false },
+  refusals: { ...refusals, enabled: false },
+};
 const half: Epoch[] = [{ epoch: 1, weight: 0.5, since: 0 }];
 
 function input(windows: Window[], more: Partial<JudgeInput> = {}): JudgeInput {
@@ -75,12 +97,7 @@ function input(windows: Window[], more: Partial<JudgeInput> = {}): JudgeInput {
     epochs: half,
     currentEpoch: 1,
     scores,
-    checks: {
-      entropy: { enabled: true, weight: 0.25, up: 0.1, down: 0.1 },
-      length: { enabled: true, weight: 0.1, up: 0.33, down: 0.25 },
-      errors: { enabled: true, weight: 0.25, ratio: 1.5, proofMargin: 0.01 },
-      latency: { enabled: true, weight: 0.25, margin: 0.1, gross: 1, blockS: 30, settleS: 0 },
-    },
+    checks,
     promotion: { alpha: 0.05, gating: ['entropy', 'errors'] },
     guards: { minResponses: 8, minUnits: 3, minS: 5 },
     alpha: 0.01,
@@ -154,9 +171,9 @@ describe('the verdicts', () => {
   });
 
   it('leave out a check that the plan switched off, and give its weight to the others', () => {
-    const checks = { ...input([]).checks, entropy: { enabled: false, weight: 0.25, up: 0.1, down: 0.1 } };
-    const judged = judge(input([...stable, ...traffic({ arm: 'candidate', n: 400, entropyNats: 2 })], { checks }));
-    expect(judged.findings.map(({ check }) => check)).toEqual(['errors', 'latency', 'length']);
+    const without = { ...checks, entropy: { ...checks.entropy, enabled: false } };
+    const judged = judge(input([...stable, ...traffic({ arm: 'candidate', n: 400, entropyNats: 2 })], { checks: without }));
+    expect(judged.findings.map(({ check }) => check)).toEqual(['length', 'errors', 'latency']);
     expect(judged.promotion.map(({ check }) => check)).toEqual(['errors']);
     expect(Object.values(judged.combined.share).reduce((sum, one) => sum + (one ?? 0), 0)).toBeCloseTo(1, 9);
   });

@@ -1,139 +1,181 @@
 // One look: merged counts in, one finding per check, the combined e-value and the promotion proofs out. Pure; the same counts always give the same answer.
 import type { CheckName, Finding } from '#libs/base';
-import { lookAtEvents } from './check-events.js';
+import { AssignmentGuard } from './assignment.js';
+import { bandMargins, bandOf } from './bands.js';
+import { EventCheck } from './check-events.js';
 import { LatencyCheck } from './check-latency.js';
+import { ShapeCheck } from './check-shape.js';
 import { TiltedCheck, type TiltQuestion } from './check-tilted.js';
-import { type Comparison, comparisonsOf, type Epoch } from './epoch-counts.js';
+import { failingChecks, weightsOf } from './combination.js';
+import { type Comparison, comparisonsOf, isMixed } from './epoch-counts.js';
 import type { FrozenScores } from './frozen-scores.js';
-import type { Measured } from './measured.js';
+import { inputDrift } from './input-drift.js';
+import type { CheckOptions, Judgement, JudgeOptions } from './judgement.js';
+import { unknownQuality } from './linear-tilt.js';
+import type { CheckLook } from './measured.js';
 import type { MergedCounts } from './merged-counts.js';
 import { combine } from './mixture.js';
-
-/** What a plan says about checks; the shape of `Plan['checks']`. */
-export interface CheckOptions {
-  readonly entropy: { readonly enabled: boolean; readonly weight: number; readonly up: number; readonly down: number };
-  readonly length: { readonly enabled: boolean; readonly weight: number; readonly up: number; readonly down: number };
-  readonly errors: { readonly enabled: boolean; readonly weight: number; readonly ratio: number; readonly proofMargin: number };
-  readonly latency: {
-    readonly enabled: boolean;
-    readonly weight: number;
-    readonly margin: number;
-    readonly gross: number;
-    readonly blockS: number;
-    readonly settleS: number;
-  };
-}
-
-export interface JudgeOptions {
-  readonly epochs: readonly Epoch[];
-  readonly currentEpoch: number;
-  /** Null until stable's reference was thick enough: entropy, length and gross latency stay unmeasured. */
-  readonly scores: FrozenScores | null;
-  readonly checks: CheckOptions;
-  readonly promotion: { readonly alpha: number; readonly gating: readonly CheckName[] };
-  readonly guards: { readonly minResponses: number; readonly minUnits: number; readonly minS: number };
-  /** Bound on a false rollback over the whole rollout. */
-  readonly alpha: number;
-  readonly now: number;
-  /** Whether to compute the bounds of the effects (some tenths of a millisecond per check); nothing is decided by them. */
-  readonly interval?: boolean;
-}
-
-export interface Judgement {
-  readonly findings: Finding[];
-  readonly combined: { readonly logE: number; readonly threshold: number; readonly share: Partial<Record<CheckName, number>> };
-  readonly promotion: { readonly check: CheckName; readonly logE: number; readonly needed: number; readonly proven: boolean }[];
-  readonly counts: {
-    readonly stable: number;
-    readonly candidate: number;
-    readonly candidateUnits: number;
-    readonly stepCandidate: number;
-    readonly stepStable: number;
-    readonly lastStableAt: number | null;
-    readonly lastCandidateAt: number | null;
-  };
-}
 
 /** ln E beyond this is certainty; JSON stays finite. */
 const largestLogE = 700;
 
-/** A check's evidence, and its promotion proof where it has one. */
-interface Look {
-  readonly measured: Measured;
-  readonly proofLogE: number | null;
-}
-
 /** Judges one rollout's counts again and again. Keeps partial sums only: the answer depends on counts and options alone. */
 export class Judge {
-  private readonly entropy: TiltedCheck;
-  private readonly length: TiltedCheck;
+  private readonly tilted: Readonly<Record<'entropy' | 'length' | 'cost' | 'quality', TiltedCheck>>;
+  private readonly shape: ShapeCheck;
+  private readonly errors: EventCheck;
+  private readonly refusals: EventCheck;
   private readonly latency: LatencyCheck;
+  private readonly assignment: AssignmentGuard;
+  private scores: { readonly given: FrozenScores | null; readonly text: string; readonly kept: FrozenScores | null } | null = null;
 
   constructor(private readonly merged: MergedCounts) {
-    this.entropy = new TiltedCheck(merged);
-    this.length = new TiltedCheck(merged);
+    const tilted = (): TiltedCheck => new TiltedCheck(merged);
+    this.tilted = { entropy: tilted(), length: tilted(), cost: tilted(), quality: tilted() };
+    this.shape = new ShapeCheck(merged);
+    this.errors = new EventCheck(merged, { check: 'errors', field: 'failures', verb: 'failed' });
+    this.refusals = new EventCheck(merged, { check: 'refusals', field: 'refusals', verb: 'refused to answer' });
     this.latency = new LatencyCheck(merged);
+    this.assignment = new AssignmentGuard(merged);
   }
 
-  look(options: JudgeOptions): Judgement {
+  look(given: JudgeOptions): Judgement {
+    const options = { ...given, scores: this.keptScores(given.scores) };
     const comparisons = comparisonsOf(options.epochs);
     const counts = countAll(this.merged, options);
     const looks = this.lookAt(options, comparisons);
     const measured = looks.map((look) => look.measured);
-    const promotion = prove(looks, options.promotion);
-    const weights = normalisedWeights(options.checks, measured);
+    const promotion = prove(looks, options);
+    const weights = weightsOf(
+      options.checks,
+      measured.map(({ check }) => check),
+      options.scores,
+    );
     const logE = Object.fromEntries(measured.map((one) => [one.check, one.measured ? one.logE : 0])) as Partial<Record<CheckName, number>>;
     const threshold = Math.log(1 / options.alpha);
-    const total = measured.length > 0 ? combine(logE, weights) : { logE: 0, share: {} };
+    const weighed = Object.values(weights).some((weight) => weight > 0);
+    const total = weighed ? combine(logE, weights) : { logE: 0, share: {} };
     const guarded = guardsMet(options, counts);
-    const failing = guarded && total.logE >= threshold ? failingChecks(logE, weights, threshold, total.share) : [];
+    const failing = guarded && total.logE >= threshold ? failingChecks(measured, weights, threshold, total.share) : [];
+    const assignment = this.assignment.look(comparisons);
     const findings = measured.map((one): Finding => {
       const { measured: looked, ...finding } = one;
-      const proof = promotion.find((candidate) => candidate.check === one.check);
-      const verdict = failing.includes(one.check) ? 'fail' : !looked ? 'unmeasured' : proof?.proven ? 'pass' : 'inconclusive';
-      return { ...finding, logE: clamp(one.logE), verdict };
+      const proven = promotion.find((proof) => proof.check === one.check)?.proven;
+      const verdict = failing.includes(one.check) ? 'fail' : !looked ? 'unmeasured' : proven ? 'pass' : 'inconclusive';
+      // Who compares answers must know that the requests were shared out as the coin said: said where people look first.
+      const skew = one.check === 'errors' && assignment.note !== null ? { amber: true, note: `${finding.note}; ${assignment.note}` } : {};
+      return { ...finding, ...skew, logE: clamp(one.logE), verdict };
     });
     return {
       findings,
       // Without the guards' minimum the evidence is shown but cannot alarm: clamp it just below the threshold.
       combined: { logE: clamp(guarded ? total.logE : Math.min(total.logE, threshold - 1e-6)), threshold, share: total.share },
       promotion,
+      amber: findings.filter(({ amber }) => amber === true).map(({ check }) => check),
+      drift: inputDrift(this.merged, options.currentEpoch, options.scores?.input, options.scores?.responses ?? 0),
+      assignment,
       counts,
     };
   }
 
-  private lookAt({ checks, scores, interval = false, now }: JudgeOptions, comparisons: readonly Comparison[]): Look[] {
-    const looks: Look[] = [];
-    const centred = (check: 'entropy' | 'length'): Look => {
-      const { up, down } = checks[check];
-      const question: TiltQuestion = {
-        check,
-        metric: check,
-        scale: 'log',
-        fits: scores?.[check] ?? null,
-        margins: { up, down },
-        key: `${up} ${down}`,
-      };
-      return this[check].look(question, comparisons, interval);
-    };
-    if (checks.entropy.enabled) looks.push(centred('entropy'));
-    if (checks.errors.enabled) {
-      looks.push(lookAtEvents(this.merged, comparisons, { check: 'errors', field: 'failures', verb: 'failed', ...checks.errors }));
+  private lookAt({ checks, scores, promotion, interval = false, now }: JudgeOptions, comparisons: readonly Comparison[]): CheckLook[] {
+    const looks: CheckLook[] = [];
+    const amberLogE = Math.log(1 / promotion.alpha);
+    for (const check of ['entropy', 'length'] as const) {
+      if (!checks[check].enabled) continue;
+      looks.push(this.tilted[check].look(centredQuestion(check, checks, scores, amberLogE), comparisons, interval));
     }
-    if (checks.latency.enabled) {
-      looks.push({ measured: this.latency.look(checks.latency, comparisons, scores, now), proofLogE: null });
+    if (isOn(checks, 'shape')) looks.push(this.shape.look(shapeQuestion(checks, scores), comparisons));
+    if (checks.errors.enabled) looks.push(this.errors.look(checks.errors, comparisons));
+    if (isOn(checks, 'refusals')) looks.push(this.refusals.look(checks.refusals, comparisons));
+    if (checks.latency.enabled) looks.push({ measured: this.latency.look(checks.latency, comparisons, scores, now), proofLogE: null });
+    if (isOn(checks, 'cost')) {
+      const { up } = checks.cost;
+      const look = this.tilted.cost.look(
+        { check: 'cost', metric: 'cost', scale: 'log', fits: scores?.cost ?? null, margins: { up, down: null }, key: `${up}` },
+        comparisons,
+        interval,
+      );
+      looks.push({ ...look, proofLogE: null });
     }
-    if (checks.length.enabled) looks.push({ ...centred('length'), proofLogE: null });
+    if (isOn(checks, 'quality')) {
+      const { down } = checks.quality;
+      const known = scores?.quality && Object.keys(scores.quality).length > 0 ? scores.quality : unknownQuality;
+      looks.push(
+        this.tilted.quality.look(
+          { check: 'quality', metric: 'quality', scale: 'linear', fits: known, margins: { up: null, down }, key: `${down}` },
+          scored(comparisons, checks.quality),
+          interval,
+        ),
+      );
+    }
     return looks;
+  }
+
+  /** Stored scores are read anew for every look: as long as they say the same, what was computed with them stays. */
+  private keptScores(given: FrozenScores | null): FrozenScores | null {
+    if (this.scores?.given === given) return this.scores.kept;
+    const text = JSON.stringify(given);
+    this.scores = { given, text, kept: this.scores?.text === text ? this.scores.kept : given };
+    return this.scores.kept;
   }
 }
 
-function prove(looks: readonly Look[], { alpha, gating }: JudgeOptions['promotion']): Judgement['promotion'] {
+/** Plans that were stored before a check existed lack it. */
+function isOn(checks: CheckOptions, check: keyof CheckOptions): boolean {
+  return (checks as Partial<CheckOptions>)[check]?.enabled === true;
+}
+
+function centredQuestion(check: 'entropy' | 'length', checks: CheckOptions, scores: FrozenScores | null, amberLogE: number): TiltQuestion {
+  const { up, down, expect } = checks[check];
+  const bands = expect === 'stable' ? null : (scores?.bands?.[check] ?? null);
+  const [some] = Object.values(bands ?? {});
+  const banded = some && {
+    marginsOf: (promptClass: string) => bandMargins(bandOf(bands, promptClass), { up, down }),
+    source: some.source,
+  };
+  return {
+    check,
+    metric: check,
+    scale: 'log',
+    fits: scores?.[check] ?? null,
+    margins: { up, down },
+    banded,
+    amberLogE,
+    key: `${up} ${down} ${expect} ${banded ? amberLogE : ''}`,
+  };
+}
+
+/** The shape is held to what entropy is held to: what a tolerated move of the centre does to its tails is no event. */
+function shapeQuestion(checks: CheckOptions, scores: FrozenScores | null): Parameters<ShapeCheck['look']>[0] {
+  const { up, down, expect } = checks.entropy;
+  const bands = expect === 'stable' ? null : (scores?.bands?.entropy ?? null);
+  return {
+    ratio: checks.shape.ratio,
+    bounds: scores?.shape ?? null,
+    marginsOf: (promptClass) => bandMargins(bandOf(bands, promptClass), { up, down }),
+    key: `${checks.shape.ratio} ${up} ${down} ${expect}`,
+  };
+}
+
+/** Only samples are scored: given that an answer was, the coin shows w s1 / (w s1 + (1 - w) s0). */
+function scored(comparisons: readonly Comparison[], { sampleStable, sampleCandidate }: CheckOptions['quality']): Comparison[] {
+  return comparisons
+    .map((one) => {
+      const candidate = one.weight * sampleCandidate;
+      return { ...one, weight: candidate / (candidate + (1 - one.weight) * sampleStable) };
+    })
+    .filter(isMixed);
+}
+
+function prove(looks: readonly CheckLook[], { promotion: { alpha, gating }, checks }: JudgeOptions): Judgement['promotion'] {
   const needed = Math.log(1 / alpha);
-  return gating.flatMap((check) => {
-    const logE = looks.find(({ measured }) => measured.check === check)?.proofLogE ?? null;
-    return logE === null ? [] : [{ check, logE: clamp(logE), needed, proven: logE >= needed }];
-  });
+  return gating
+    .filter((check) => check in checks && checks[check as keyof CheckOptions].enabled)
+    .map((check) => {
+      const logE = clamp(looks.find(({ measured }) => measured.check === check)?.proofLogE ?? 0);
+      return { check, logE, needed, proven: logE >= needed };
+    });
 }
 
 function countAll(merged: MergedCounts, { epochs, currentEpoch }: JudgeOptions): Judgement['counts'] {
@@ -164,32 +206,6 @@ function guardsMet({ epochs, guards, now }: JudgeOptions, counts: Judgement['cou
     counts.candidateUnits >= guards.minUnits &&
     now - Math.min(...exposedSince) >= guards.minS * 1000
   );
-}
-
-function normalisedWeights(checks: CheckOptions, measured: readonly Measured[]): Partial<Record<CheckName, number>> {
-  const own = (check: CheckName): number => (check in checks ? checks[check as keyof CheckOptions].weight : 0);
-  const total = measured.reduce((sum, one) => sum + own(one.check), 0);
-  return Object.fromEntries(measured.map((one) => [one.check, own(one.check) / total]));
-}
-
-/** Every check whose weighted e-value alone reaches the threshold; when only their average does, the one that carries most of it. */
-function failingChecks(
-  logE: Partial<Record<CheckName, number>>,
-  weights: Partial<Record<CheckName, number>>,
-  threshold: number,
-  share: Partial<Record<CheckName, number>>,
-): CheckName[] {
-  const alone = (Object.keys(logE) as CheckName[]).filter((check) => (logE[check] ?? 0) + Math.log(weights[check] ?? 0) >= threshold);
-  const largest = largestShare(share);
-  return alone.length > 0 ? alone : largest ? [largest] : [];
-}
-
-function largestShare(share: Partial<Record<CheckName, number>>): CheckName | null {
-  let best: CheckName | null = null;
-  for (const check of Object.keys(share) as CheckName[]) {
-    if (best === null || (share[check] ?? 0) > (share[best] ?? 0)) best = check;
-  }
-  return best;
 }
 
 function clamp(logE: number): number {

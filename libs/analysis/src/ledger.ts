@@ -1,5 +1,6 @@
 // The evidence of one rollout, kept merged between looks.
-import { Judge, type Judgement, type JudgeOptions } from './judge.js';
+import { Judge } from './judge.js';
+import type { Judgement, JudgeOptions } from './judgement.js';
 import type { SliceOptions } from './latency-slices.js';
 import { MergedCounts } from './merged-counts.js';
 import type { Window } from './window.js';

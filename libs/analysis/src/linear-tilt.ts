@@ -28,3 +28,8 @@ export function fitLinearTilt(reference: Histogram): TiltParameters {
 export function linearTilt(parameters: TiltParameters): Score {
   return tilt(parameters, linearTiltGrid);
 }
+
+/** Stands in where stable was never scored: a wide guess (the better a score, the likelier). A score of the wrong place costs power, never validity. */
+export const unknownQuality: Readonly<Record<string, TiltParameters>> = {
+  '*': fitLinearTilt(new Map(Array.from({ length: binsPerUnit + 1 }, (_, bin) => [bin, bin + 1]))),
+};
