@@ -24,6 +24,7 @@ import { upstreamsOnly } from './engines/upstreams-only.js';
 import { frontServer, type ServerLimits, usualServerLimits } from './front-server.js';
 import { GatewayModule } from './gateway.module.js';
 import { GatewayState, type StateOfGateway } from './gateway-state.js';
+import { KeptAnswers } from './kept-answers/kept-answers.js';
 import { Limits } from './limits/limits.js';
 import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
@@ -146,7 +147,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     pairs.add(report);
     options.onMirrored?.(report);
   };
-  const shadow = new Shadow({ feed, pool, deadlines, firstAnswers, clock, log, onMirrored });
+  const keptAnswers = new KeptAnswers();
+  const shadow = new Shadow({ feed, pool, deadlines, keptAnswers, firstAnswers, clock, log, onMirrored });
   const patience = new Patience({ ...usualPatience, ...options.patience });
   const cache = new AnswerCache(options.cache ?? null, { pool, clock });
   const book = new RequestBook();

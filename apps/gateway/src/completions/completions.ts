@@ -7,6 +7,7 @@ import type { Log } from '#libs/telemetry';
 import type { AnswerCache, Lookup } from '../cache/answer-cache.js';
 import type { StoredAnswer } from '../cache/response-cache.js';
 import type { EnginePool, Served } from '../engines/pool.js';
+import { bothTaps } from '../kept-answers/kept-answers.js';
 import type { Door } from '../limits/door.js';
 import type { Entry, Limits as KeyLimits } from '../limits/limits.js';
 import type { Ending } from '../observe/end-state.js';
@@ -132,8 +133,12 @@ export class Completions {
     if (lookup?.status === 'hit') return this.replay(lookup.answer, admitted, client);
 
     this.retries.request(startedAtMs);
-    if (lookup?.status === 'miss') client.tap = lookup.recording;
-    const first = await this.tryVersion(assignment.versionId, admitted, underway);
+    const kept = this.parts.shadow.listen(admitted);
+    client.tap = bothTaps(lookup?.status === 'miss' ? lookup.recording : null, kept);
+    const first = await this.tryVersion(assignment.versionId, admitted, underway).catch((error: unknown) => {
+      kept?.drop();
+      throw error;
+    });
     client.tap = null;
     if (lookup?.status === 'miss' && first.outcome === 'ok') lookup.keep();
     this.judge(admitted, first);
@@ -144,8 +149,8 @@ export class Completions {
     this.conclude(last, underway);
     if (last === first) {
       const { requestId, assignedAt } = underway;
-      this.parts.shadow.offer({ requestId, admitted, attempt: first, assignedAt, totalMs: clock.monotonicMs() - startedAtMs });
-    }
+      this.parts.shadow.offer({ requestId, admitted, attempt: first, assignedAt, totalMs: clock.monotonicMs() - startedAtMs, kept });
+    } else kept?.drop();
     // With two tries the first one's time is neither the gateway's nor the answer's.
     if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);
     const ending: Ending = { version: underway.served?.version ?? null, state: last.state };

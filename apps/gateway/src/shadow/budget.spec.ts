@@ -75,6 +75,6 @@ describe('the budget of mirrors', () => {
   it('is estimated by the bytes of the body and the longest answers it may have', () => {
     const sampling = { temperature: 1, topP: 1, topK: 0, minP: 0, maxTokens: 100, stop: [] };
     const request = { id: 'a', prompt: { kind: 'text', text: 'Hi' } as const, sampling };
-    expect(estimateOf(401, [request, { ...request, choices: 3 }])).toEqual({ promptTokens: 101, outputTokens: 400 });
+    expect(estimateOf(401, [request, { ...request, choices: 3 }])).toEqual({ promptTokens: 101, outputTokens: 400, readTokens: 0 });
   });
 });

@@ -14,15 +14,19 @@ export interface Hold {
   settle(spent: number, nowMs: number): void;
 }
 
-/** Tokens of its prompt and of the longest answers it may have, guessed from above. */
+/** Tokens of its prompt, of the longest answers it may have, and of what two engines read of stable's, guessed from above. */
 export interface MirrorEstimate {
   readonly promptTokens: number;
   readonly outputTokens: number;
+  readonly readTokens?: number;
 }
 
-export function estimateOf(bodyBytes: number, requests: readonly GenerateRequest[]): MirrorEstimate {
+/** `read`: tokens of stable's answer that both engines will read after the prompt; null: they will not. */
+export function estimateOf(bodyBytes: number, requests: readonly GenerateRequest[], read: number | null = null): MirrorEstimate {
+  const promptTokens = Math.ceil(bodyBytes / bytesPerToken);
   return {
-    promptTokens: Math.ceil(bodyBytes / bytesPerToken),
+    promptTokens,
+    readTokens: read === null ? 0 : 2 * (promptTokens + read),
     outputTokens: requests.reduce((sum, { sampling, choices = 1 }) => sum + choices * sampling.maxTokens, 0),
   };
 }
@@ -39,7 +43,7 @@ export class ShadowBudget {
     const { meter } = this;
     const share = shareOf(policy, gateways);
     if (meter.begin(share, nowMs)) return 'concurrency';
-    const reserved = meter.hold(estimate.promptTokens + estimate.outputTokens, share, nowMs);
+    const reserved = meter.hold(estimate.promptTokens + estimate.outputTokens + (estimate.readTokens ?? 0), share, nowMs);
     if ('excess' in reserved) {
       meter.end();
       return 'tokens';

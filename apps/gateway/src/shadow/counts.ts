@@ -1,4 +1,5 @@
 // How mirrors fared since the start of the process. What was drawn is skipped, running or ended, and in exactly one count.
+import { type UnreadReason, unreadReasons } from './forced.js';
 import { type CancelReason, cancelReasons, type MirrorOutcome, mirrorOutcomes, type SkipReason, skipReasons } from './report.js';
 
 /** `drawn` = all of `skipped` + `running` + all of `ended`. */
@@ -14,6 +15,9 @@ export interface ShadowFigures {
   readonly cancelledFor: Readonly<Record<CancelReason, number>>;
   /** Prompt and answer tokens of all mirrors that have ended. */
   readonly tokens: number;
+  /** Answers of stable that both versions read, where the plan asks for it. */
+  readonly read: number;
+  readonly unread: Readonly<Record<UnreadReason, number>>;
 }
 
 export class ShadowCounts {
@@ -23,6 +27,8 @@ export class ShadowCounts {
   private readonly skipped = zeros(skipReasons);
   private readonly ended = zeros(mirrorOutcomes);
   private readonly cancelledFor = zeros(cancelReasons);
+  private readTotal = 0;
+  private readonly unread = zeros(unreadReasons);
 
   skip(reason: SkipReason): void {
     this.drawn += 1;
@@ -39,9 +45,15 @@ export class ShadowCounts {
     if (cancelledFor !== null) this.cancelledFor[cancelledFor] += 1;
   }
 
+  /** Null: nobody asked for it. */
+  reading(unread: UnreadReason | 'read' | null): void {
+    if (unread === 'read') this.readTotal += 1;
+    else if (unread !== null) this.unread[unread] += 1;
+  }
+
   read(running: number): ShadowFigures {
-    const { eligible, drawn, skipped, ended, cancelledFor, tokens } = this;
-    return { eligible, drawn, running, skipped, ended, cancelledFor, tokens };
+    const { eligible, drawn, skipped, ended, cancelledFor, tokens, readTotal, unread } = this;
+    return { eligible, drawn, running, skipped, ended, cancelledFor, tokens, read: readTotal, unread };
   }
 }
 

@@ -41,7 +41,7 @@ export class PairRecorder {
 }
 
 /** A mirror that was taken back or had no room says nothing of the candidate, nor does a fault of this gateway. */
-function promptOf({ rolloutId, promptClass, assignedAt, outcome, stable, candidate }: MirrorReport): MirroredPrompt {
+function promptOf({ rolloutId, promptClass, assignedAt, outcome, forced, stable, candidate }: MirrorReport): MirroredPrompt {
   const failed = outcome === 'failed' || outcome === 'timeout';
   return {
     rolloutId,
@@ -52,7 +52,10 @@ function promptOf({ rolloutId, promptClass, assignedAt, outcome, stable, candida
     length: { stable: stable.outputTokens, candidate: candidate.outputTokens },
     loopedStable: false,
     loopedCandidate: false,
-    forced: null,
+    forced: forced && {
+      nll: both(forced.stable.nllMeanNats, forced.candidate.nllMeanNats),
+      entropy: both(forced.stable.entropyMeanNats, forced.candidate.entropyMeanNats),
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 // What a mirrored request leaves behind: figures of two answers to one prompt. No text of either.
 import type { Measured } from '../completions/measurement.js';
+import type { ForcedFigures } from './forced.js';
 
 export const mirrorOutcomes = [
   'ok',
@@ -63,6 +64,8 @@ export interface MirrorReport {
   readonly outcome: MirrorOutcome;
   /** Code of the engine's fault, or why it was cancelled; null for `ok`. */
   readonly reason: string | null;
+  /** Stable's answer as both versions read it; null: they did not. */
+  readonly forced: ForcedFigures | null;
   readonly candidate: AnswerFigures & { readonly versionId: string };
   /** What the user got for the same prompt. */
   readonly stable: AnswerFigures & { readonly versionId: string };

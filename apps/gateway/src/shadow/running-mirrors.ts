@@ -10,7 +10,9 @@ export interface RunningMirror {
   readonly rolloutId: string;
   readonly stable: string;
   readonly candidate: string;
+  /** At the candidate, and at stable while it reads its own answer again. */
   readonly sequences: number;
+  sequencesAtStable: number;
   /** Whom it is of, where a client named one. */
   readonly unit?: string;
 }
@@ -71,14 +73,14 @@ export class RunningMirrors {
     for (const one of this.all) if (which(one)) one.mirror.cancel(reason);
   }
 
-  /** Whether users wait, or did a moment ago, at one of the two engines; the candidate's with as many more sequences. */
-  mustWait(stable: string, candidate: string, sequences: number): boolean {
+  /** Whether users wait, or did a moment ago, at one of the two engines, each with the sequences of one more mirror. */
+  mustWait({ stable, candidate, sequences, sequencesAtStable }: Omit<RunningMirror, 'mirror'>): boolean {
     const nowMs = this.clock.monotonicMs();
     for (const [versionId, untilMs] of this.restUntilMs) {
       if (untilMs <= nowMs) this.restUntilMs.delete(versionId);
       else if (versionId === stable || versionId === candidate) return true;
     }
-    return this.waitsAt(stable, 0) || this.waitsAt(candidate, sequences);
+    return this.waitsAt(stable, sequencesAtStable) || this.waitsAt(candidate, sequences);
   }
 
   private look(only?: string): void {
@@ -91,7 +93,10 @@ export class RunningMirrors {
 
   private waitsAt(versionId: string, more: number): boolean {
     let mirrored = more;
-    for (const { candidate, sequences } of this.all) if (candidate === versionId) mirrored += sequences;
+    for (const { stable, candidate, sequences, sequencesAtStable } of this.all) {
+      if (candidate === versionId) mirrored += sequences;
+      if (stable === versionId) mirrored += sequencesAtStable;
+    }
     return this.load.waitsAt(versionId, mirrored);
   }
 }

@@ -1,7 +1,7 @@
 // Mirrors of a gateway without HTTP: what is taken, what is skipped and why, what ends them, and that the counts add up.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '#libs/base';
-import { FakeEngine } from '#libs/engine';
+import { type FakeBehaviour, FakeEngine, fakeVocabularySize } from '#libs/engine';
 import { scanBody } from '#libs/openai';
 import type { RoutingTable, ShadowPolicy } from '#libs/rollout';
 import { createLog } from '#libs/telemetry';
@@ -12,6 +12,7 @@ import { Deadlines } from '../completions/deadlines.js';
 import { nothingMeasured } from '../completions/measurement.js';
 import type { Wishes } from '../completions/wishes.js';
 import { EnginePool } from '../engines/pool.js';
+import { KeptAnswers } from '../kept-answers/kept-answers.js';
 import { FirstAnswers } from '../routing/first-answers.js';
 import type { MirrorReport } from './report.js';
 import { type Answered, Shadow } from './shadow.js';
@@ -45,6 +46,7 @@ let candidate: BusyEngine;
 let pool: EnginePool;
 let shadow: Shadow;
 let reports: MirrorReport[];
+const keptAnswers = new KeptAnswers();
 
 async function mirrored(policy: ShadowPolicy | undefined, options: { deadlines?: Deadlines; breaks?: boolean } = {}): Promise<void> {
   pool = new EnginePool({ factory: fakeFactory({ v1: stable, v2: candidate }), clock, log, onChange: () => undefined });
@@ -53,6 +55,7 @@ async function mirrored(policy: ShadowPolicy | undefined, options: { deadlines?:
     pool,
     clock,
     log,
+    keptAnswers,
     firstAnswers: new FirstAnswers(),
     deadlines: options.deadlines ?? new Deadlines(clock),
     onMirrored: (report) => {
@@ -100,6 +103,7 @@ function answered(more: Partial<Answered['admitted']> = {}, attempt: Partial<Att
     requestId: 'request-1',
     assignedAt: 1_000,
     totalMs: 12,
+    kept: null,
     attempt: { ...figures, ...attempt },
     admitted: {
       route,
@@ -220,6 +224,80 @@ describe('a mirrored request', () => {
     await offer();
     await allEnded();
     expect(shadow.figures()).toMatchObject({ skipped: { broken: 1 }, ended: { ok: 1, broken: 1 } });
+  });
+});
+
+describe('the answer of stable', () => {
+  const scoring: ShadowPolicy = { ...plenty, scoring: true };
+  /** As if a client had been sent this. */
+  function heard(text = 'Yes indeed.', more: Partial<Answered['admitted']> = {}): Answered {
+    const [route] = tableOf(scoring).routes;
+    if (!route) throw new Error('the spec asks for nonsense');
+    const one = answered({ route, ...more });
+    const kept = shadow.listen(one.admitted);
+    kept?.begin('whole');
+    kept?.take(Buffer.from(JSON.stringify({ choices: [{ index: 0, message: { content: text } }] })));
+    return { ...one, kept };
+  }
+
+  it('is read by both after the prompt as each has it, and told as means of the same tokens', async () => {
+    await mirrored(scoring);
+    candidate.behaviour = { distribution: () => Array(fakeVocabularySize).fill(1 / fakeVocabularySize) };
+    await offer(heard());
+    await allEnded();
+    for (const engine of [stable, candidate]) {
+      expect(engine.seenScores).toMatchObject([
+        { continuations: ['Yes indeed.'], context: { kind: 'chat', messages: [{ content: 'Hi' }] }, ticket: { priority: 'shadow' } },
+      ]);
+    }
+    const { forced } = reports[0] ?? {};
+    expect(forced?.tokens).toBe(2);
+    expect(forced?.candidate.entropyMeanNats).toBeCloseTo(Math.log(fakeVocabularySize), 6);
+    expect(forced?.stable.entropyMeanNats).not.toBeCloseTo(Math.log(fakeVocabularySize), 2);
+    expect(shadow.figures()).toMatchObject({ read: 1, ended: { ok: 1 } });
+    expect(JSON.stringify(reports)).not.toContain('indeed');
+    expect(keptAnswers.size).toBe(0);
+  });
+
+  it.each<[string, { stable?: FakeBehaviour; candidate?: FakeBehaviour; text?: string }]>([
+    ['tokenizer', { candidate: { capabilities: { vocabularyHash: 'other' } } }],
+    ['tokenizer', { stable: { capabilities: { vocabularyHash: null } } }],
+    ['engine', { candidate: { capabilities: { scoring: false } } }],
+    ['empty', { text: '' }],
+    ['memory', { text: 'x'.repeat(600_000) }],
+    ['failed', { stable: { failWith: () => ({ code: 'engine.failed', message: '', retryable: false }) } }],
+  ])('is not read for a reason that is counted (%s), and the prompt is mirrored all the same', async (reason, how) => {
+    stable.behaviour = how.stable ?? {};
+    candidate.behaviour = how.candidate ?? {};
+    await mirrored(scoring);
+    await offer(heard(how.text));
+    await allEnded();
+    expect(shadow.figures()).toMatchObject({ read: 0, unread: { [reason]: 1 }, ended: { ok: 1 } });
+    expect(reports[0]?.forced).toBeNull();
+    expect(keptAnswers.size).toBe(0);
+  });
+
+  it('is kept for nobody where the plan does not ask, the mirror is skipped, or the request failed', async () => {
+    await mirrored(plenty);
+    expect(shadow.listen(answered().admitted)).toBeNull();
+    await mirrored({ ...scoring, concurrentRequests: 1 });
+    candidate.behaviour = hung;
+    await offer(heard());
+    await offer(heard());
+    expect(shadow.figures()).toMatchObject({ skipped: { concurrency: 1 } });
+    shadow.offer({ ...heard(), attempt: { ...figures, outcome: 'error' } });
+    shadow.stop();
+    await allEnded();
+    expect(shadow.figures()).toMatchObject({ unread: { cancelled: 1 }, ended: { cancelled: 1 } });
+    expect(keptAnswers.size).toBe(0);
+  });
+
+  it('costs the budget what two engines read', async () => {
+    await mirrored(scoring);
+    await offer(heard());
+    await allEnded();
+    // Its own prompt and answer, and twice the prompt and stable's two tokens.
+    expect(shadow.figures()).toMatchObject({ tokens: 4 + 2 + 2 * (4 + 2) });
   });
 });
 
