@@ -3,6 +3,7 @@ import { Initial0001 } from './0001-initial.js';
 import { KeyLimits0002 } from './0002-key-limits.js';
 import { KeyRevision0003 } from './0003-key-revision.js';
 import { AllChecks0004 } from './0004-all-checks.js';
+import { ControlLoop0005 } from './0005-control-loop.js';
 import { PairedWindows0006 } from './0006-paired-windows.js';
 
-export const migrations = [Initial0001, KeyLimits0002, KeyRevision0003, AllChecks0004, PairedWindows0006];
+export const migrations = [Initial0001, KeyLimits0002, KeyRevision0003, AllChecks0004, ControlLoop0005, PairedWindows0006];

@@ -20,18 +20,20 @@ import { TestSetsApi } from './api/test-sets.api.js';
 import { WebhookEndpointsApi } from './api/webhook-endpoints.api.js';
 import { AuthGuard } from './auth/auth.guard.js';
 import { CLOCK, ControllerSettings, IDS, LOG, RNG } from './core.js';
+import { CRASH, type Crash, noCrash } from './crash.js';
 import { EvaluationDesk } from './evaluation-desk.js';
-import { EvidenceGatherer } from './evidence.js';
 import { HookDesk } from './hooks/hook-desk.js';
 import { HooksApi } from './hooks/hooks.api.js';
 import { Housekeeper } from './housekeeper.js';
 import { Idempotency } from './http/idempotency.js';
 import { KeyDesk } from './key-desk.js';
+import { LookRound } from './look-round.js';
 import { Courier } from './outbox/courier.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Reconciler } from './reconciler.js';
 import { Registry } from './registry.js';
 import { RolloutDesk } from './rollout-desk.js';
+import { RolloutMemory } from './rollout-memory.js';
 import { RolloutReader } from './rollout-reader.js';
 import { controlStores, ENDPOINTS, STORES } from './stores.js';
 import { StreamHub } from './stream-hub.js';
@@ -45,6 +47,8 @@ export interface ControllerParts {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly rng: Rng;
+  /** Default: none. */
+  readonly crash?: Crash | undefined;
 }
 
 const services = [
@@ -52,7 +56,8 @@ const services = [
   RolloutDesk,
   EvaluationDesk,
   KeyDesk,
-  EvidenceGatherer,
+  RolloutMemory,
+  LookRound,
   Reconciler,
   Ticker,
   Housekeeper,
@@ -67,7 +72,7 @@ const services = [
 @Global()
 @Module({})
 export class ControllerModule {
-  static with({ database, settings, log, clock, ids, rng }: ControllerParts): DynamicModule {
+  static with({ database, settings, log, clock, ids, rng, crash = noCrash }: ControllerParts): DynamicModule {
     return {
       module: ControllerModule,
       controllers: [
@@ -96,10 +101,11 @@ export class ControllerModule {
         { provide: CLOCK, useValue: clock },
         { provide: IDS, useValue: ids },
         { provide: RNG, useValue: rng },
+        { provide: CRASH, useValue: crash },
         { provide: APP_GUARD, useClass: AuthGuard },
         ...services,
       ],
-      exports: [Database, ControllerSettings, STORES, ENDPOINTS, LOG, CLOCK, IDS, RNG, ...services],
+      exports: [Database, ControllerSettings, STORES, ENDPOINTS, LOG, CLOCK, IDS, RNG, CRASH, ...services],
     };
   }
 }

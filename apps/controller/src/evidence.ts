@@ -1,19 +1,8 @@
-// Gathers everything that a decision may know: windows, gateways' reports, the gate's answer, stable's reference, the operator's command.
-import { Inject, Injectable } from '@nestjs/common';
-import type { EntityManager } from 'typeorm';
-import { type FrozenScores, fitScores, judge, referenceResponses, type Window } from '#libs/analysis';
+// Everything that a decision may know, put together: windows judged, gateways' reports, the gate's answer, stable's reference, the operator's command.
+import type { JudgeOptions } from '#libs/analysis';
 import type { ArmHealth, Evidence } from '#libs/rollout';
-import type { GatewayRow, RolloutRecord } from '#libs/storage';
-import { type ControlStores, STORES } from './stores.js';
-
-/** One look: the evidence as it will be stored, and what the shell needs beside it. */
-export interface Look {
-  readonly evidence: Evidence;
-  /** Scores fitted now, to be frozen when the candidate takes its first traffic; undefined when they are stored already or cannot be fitted. */
-  readonly scores: FrozenScores | undefined;
-  /** Assignment second of the candidate's first response; null while there is none. */
-  readonly firstCandidateAt: number | null;
-}
+import type { GatewayRow, RolloutEpoch, RolloutRecord } from '#libs/storage';
+import type { Remembered, Surroundings } from './rollout-memory.js';
 
 /** Health of one version over the live gateways. The candidate must be well everywhere; stable is there as long as one gateway can serve it. */
 export function healthOf(versionId: string, arm: 'stable' | 'candidate', gateways: readonly GatewayRow[]): ArmHealth {
@@ -50,78 +39,38 @@ function jsonSafe<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;
 }
 
-@Injectable()
-export class EvidenceGatherer {
-  constructor(@Inject(STORES) private readonly stores: ControlStores) {}
-
-  /** Reads only. Cost: all windows of the rollout, a few tens of milliseconds at an hour of two gateways. */
-  async gather(tx: EntityManager, record: RolloutRecord): Promise<Look> {
-    const gateways = await this.stores.gateways.list(tx);
-    const table = await this.stores.routing.read(tx);
-    const { live, applied } = appliedBy(gateways, table?.incarnation ?? '', record.generation);
-    const arms = {
+/** The evidence of one rollout as `decide` sees it and as it is stored. Pure. `interval`: with the bounds of the effects, which decide nothing. */
+export function evidenceOf(one: Remembered, around: Surroundings, { interval }: { readonly interval: boolean }): Evidence {
+  const { record, ledger, epochs, gate, reference } = one;
+  const { at, gateways } = around;
+  const { live, applied } = appliedBy(gateways, around.incarnation, record.generation);
+  const judgement = ledger.judge({ ...judgeOptions(record, epochs, at), interval });
+  return jsonSafe({
+    at,
+    epoch: record.epoch,
+    arms: {
       stable: healthOf(record.stableVersionId, 'stable', gateways),
       candidate: healthOf(record.candidateVersionId, 'candidate', gateways),
-    };
-    const gate = await this.gateOf(tx, record);
-    const epochs = await this.stores.rollouts.epochs(tx, record.id);
-    const windows = await this.stores.windows.ofRollout(tx, record.id);
-    // After the windows: nothing judged may be younger than the instant it is judged at.
-    const at = Math.floor(await this.stores.rollouts.now(tx));
-    const { responses, fitted } = await this.fitReference(
-      tx,
-      record,
-      at,
-      arms.candidate.state === 'ready' && (!record.plan.gate || gate !== null),
-    );
-    const judgement = judge({
-      windows,
-      epochs,
-      currentEpoch: record.epoch,
-      scores: record.scores,
-      checks: record.plan.checks,
-      promotion: record.plan.promotion,
-      guards: record.plan.guards,
-      alpha: record.plan.alpha,
-      now: at,
-    });
-    const evidence: Evidence = jsonSafe({
-      at,
-      epoch: record.epoch,
-      arms,
-      gateways: { live, applied },
-      gate,
-      reference: { responses, fitted: record.scores !== null || fitted !== undefined },
-      findings: judgement.findings,
-      combined: judgement.combined,
-      promotion: judgement.promotion,
-      counts: judgement.counts,
-      command: record.command,
-    });
-    return { evidence, scores: fitted, firstCandidateAt: firstSecond(windows) };
-  }
-
-  private async fitReference(
-    tx: EntityManager,
-    record: RolloutRecord,
-    at: number,
-    wanted: boolean,
-  ): Promise<{ responses: number; fitted: FrozenScores | undefined }> {
-    if (record.scores) return { responses: record.scores.responses, fitted: undefined };
-    // Scores are chosen before the first live response or not at all: fitting later would let the data choose its own test.
-    if (record.weight > 0 || !wanted) return { responses: 0, fitted: undefined };
-    const { maxAgeS, minResponses, minPerClass } = record.plan.reference;
-    const reference = await this.stores.windows.referenceOf(tx, record.stableVersionId, at - maxAgeS * 1000);
-    return { responses: referenceResponses(reference), fitted: fitScores(reference, { minResponses, minPerClass }) ?? undefined };
-  }
-
-  private async gateOf(tx: EntityManager, record: RolloutRecord): Promise<Evidence['gate']> {
-    if (!record.plan.gate) return null;
-    return await this.stores.evaluations.gateOf(tx, record.id);
-  }
+    },
+    gateways: { live, applied },
+    gate,
+    reference: record.scores
+      ? { responses: record.scores.responses, fitted: true }
+      : { responses: reference.responses, fitted: reference.fitted !== undefined },
+    findings: judgement.findings,
+    combined: judgement.combined,
+    promotion: judgement.promotion,
+    counts: judgement.counts,
+    command: record.command,
+  });
 }
 
-function firstSecond(windows: readonly Window[]): number | null {
-  const seconds = windows.filter(({ key, counts }) => key.arm === 'candidate' && counts.responses > 0).map(({ key }) => key.secondAt);
-  return seconds.length === 0 ? null : seconds.reduce((least, second) => Math.min(least, second));
+/** What a rollout and its plan ask of the judgement at one instant. */
+export function judgeOptions(
+  { epoch, scores, plan }: Pick<RolloutRecord, 'epoch' | 'scores' | 'plan'>,
+  epochs: readonly RolloutEpoch[],
+  now: number,
+): JudgeOptions {
+  const { checks, promotion, guards, alpha } = plan;
+  return { epochs, currentEpoch: epoch, scores, checks, promotion, guards, alpha, now };
 }

@@ -1,16 +1,17 @@
 // The shell around `decide`: look, decide, and write everything that belongs to the decision in one transaction, or nothing.
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
+import type { FrozenScores } from '#libs/analysis';
 import type { Outcome } from '#libs/base';
-import { type Decision, decide, isTerminal, mayFollow, type Reason, type Transition, weightOf } from '#libs/rollout';
+import { type Decision, type Evidence, isTerminal, mayFollow, type Reason, type Transition, weightOf } from '#libs/rollout';
 import { Database, type RolloutLease, type RolloutRecord } from '#libs/storage';
 import { ControllerSettings } from './core.js';
-import { EvidenceGatherer, type Look } from './evidence.js';
+import { CRASH, type Crash } from './crash.js';
 import { outboxData } from './outbox-data.js';
-import { type ControlDatabase, type ControlStores, type Port, STORES } from './stores.js';
+import { type ControlDatabase, type ControlStores, STORES } from './stores.js';
 
 /** `lost`: someone else changed the rollout meanwhile; nothing was written and the next look sees it. */
-export type LookResult = 'moved' | 'held' | 'refused' | 'lost' | 'ended';
+export type LookResult = 'moved' | 'refused' | 'lost';
 
 /** Event types that leave by webhook. */
 const outboxTypes: Readonly<Record<Exclude<Transition, 'hold'>, string>> = {
@@ -26,30 +27,39 @@ const outboxTypes: Readonly<Record<Exclude<Transition, 'hold'>, string>> = {
   abort: 'rollout.aborted',
 };
 
-const youngLookSpacingMs = 900;
+/** One look at one rollout: what was seen, and what the shell needs beside it. */
+export interface Look {
+  readonly record: RolloutRecord;
+  readonly lease: RolloutLease;
+  readonly evidence: Evidence;
+  /** Scores fitted now, to be frozen when the candidate takes its first traffic; undefined when they are stored already or cannot be fitted. */
+  readonly scores: FrozenScores | undefined;
+  /** Assignment second of the candidate's first response; null while there is none. */
+  readonly firstCandidateAt: number | null;
+}
 
 @Injectable()
 export class Reconciler {
   constructor(
     @Inject(Database) private readonly database: ControlDatabase,
     @Inject(STORES) private readonly stores: ControlStores,
-    @Inject(EvidenceGatherer) private readonly gatherer: Port<EvidenceGatherer>,
     @Inject(ControllerSettings) private readonly settings: ControllerSettings,
+    @Inject(CRASH) private readonly crash: Crash,
   ) {}
 
-  /** One look at one rollout under a lease. Safe to repeat after a crash at any line: what is not committed did not happen. */
-  async look(lease: RolloutLease): Promise<LookResult> {
-    const record = await this.stores.rollouts.get(this.database.manager, lease.id);
-    if (!record || record.endedAt !== null) return 'ended';
-    const look = await this.gatherer.gather(this.database.manager, record);
-    const decision = decide(record, look.evidence, look.evidence.at);
-    if (decision.transition === 'hold' && !record.command) {
-      await this.stores.rollouts.hold(this.database.manager, record, lease, decision.nextLookAt);
-      const ageMs = look.evidence.at - record.createdAt;
-      await this.stores.events.keepLook(this.database.manager, record.id, look.evidence, Math.max(youngLookSpacingMs, ageMs / 500));
-      return 'held';
-    }
-    const committed = await this.database.transaction(async (tx) => await this.commit(tx, record, lease, look, decision));
+  /**
+   * Writes a decision that changes something (or refuses a command), whole or not at all. Safe to repeat after a crash at any line: what is not
+   * committed did not happen. Rejects when the connection is lost: whether the commit arrived is then unknown, and the next look reads it.
+   */
+  async settle(look: Look, decision: Decision): Promise<LookResult> {
+    const { record, lease } = look;
+    const committed = await this.database.transaction(async (tx) => {
+      await this.crash('before-write', record.id);
+      const outcome = await this.commit(tx, record, lease, look, decision);
+      await this.crash('before-commit', record.id);
+      return outcome;
+    });
+    await this.crash('after-commit', record.id);
     if (!committed.ok) return 'lost';
     return decision.transition === 'hold' ? 'refused' : 'moved';
   }
@@ -75,6 +85,7 @@ export class Reconciler {
       scores: weight > 0 && record.weight === 0 ? look.scores : undefined,
     });
     if (!changed.ok) return changed;
+    await this.crash('after-compare-and-set', record.id);
     if (decision.transition === 'promote') await this.stores.models.setStable(tx, record.modelId, record.candidateVersionId);
     if (decision.transition === 'gate') await this.requestGate(tx, record);
     if (isTerminal(next)) await this.stores.evaluations.cancelForRollout(tx, record.id);

@@ -8,6 +8,7 @@ import { Listener, openDatabase, outboxChannel } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { ControllerModule } from './controller.module.js';
 import { ControllerSettings } from './core.js';
+import type { Crash } from './crash.js';
 import { keepHookBodiesRaw } from './hooks/raw-body.js';
 import { Housekeeper } from './housekeeper.js';
 import { ProblemFilter } from './http/problem.filter.js';
@@ -32,6 +33,8 @@ export interface ControllerOptions {
   readonly clock?: Clock;
   readonly ids?: Ids;
   readonly rng?: Rng;
+  /** For tests: called where a controller may die. */
+  readonly crash?: Crash;
 }
 
 export interface RunningController {
@@ -66,7 +69,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   });
   let app: NestFastifyApplication | null = null;
   try {
-    app = await createApp({ database, settings, log, clock, ids, rng });
+    app = await createApp({ database, settings, log, clock, ids, rng, crash: options.crash });
     await app.listen(options.port, options.host);
   } catch (error) {
     await app?.close();

@@ -5,6 +5,7 @@ import {
   DeliveryStore,
   EvaluationStore,
   GatewayStore,
+  LeaseStore,
   ModelStore,
   notifyRollout,
   OutboxStore,
@@ -29,6 +30,7 @@ export interface ControlStores {
   readonly versions: Port<VersionStore>;
   readonly testSets: Port<TestSetStore>;
   readonly rollouts: Port<RolloutStore>;
+  readonly leases: Port<LeaseStore>;
   readonly events: Port<RolloutEventStore>;
   readonly routing: Port<RoutingStore>;
   readonly gateways: Port<GatewayStore>;
@@ -55,6 +57,7 @@ export function controlStores(): ControlStores {
     versions: new VersionStore(),
     testSets: new TestSetStore(),
     rollouts: new RolloutStore(),
+    leases: new LeaseStore(),
     events: new RolloutEventStore(),
     routing: new RoutingStore(),
     gateways: new GatewayStore(),

@@ -16,6 +16,7 @@ export interface EvaluationRequest {
 }
 
 interface GateRow {
+  readonly rolloutId: string;
   readonly id: string;
   readonly state: 'queued' | 'running' | 'complete' | 'failed' | 'cancelled';
   readonly verdict: Verdict | null;
@@ -89,17 +90,31 @@ export class EvaluationStore {
 
   /** The gate's answer for a rollout; null while none is there. A run that failed or was cancelled is inconclusive: it proves nothing either way. */
   async gateOf(tx: EntityManager, rolloutId: string): Promise<Evidence['gate']> {
-    const found = await row<GateRow>(tx, 'select id, state, verdict, finding, error from evaluations where rollout_id = $1', [rolloutId]);
-    if (!found || found.state === 'queued' || found.state === 'running') return null;
-    const { finding } = found;
-    return {
-      verdict: found.state === 'complete' ? (found.verdict ?? 'inconclusive') : 'inconclusive',
-      note: finding?.note ?? found.error ?? (found.state === 'complete' ? '' : `the evaluation ${found.state}`),
-      effect: finding?.effect ?? null,
-      lower: finding?.lower ?? null,
-      upper: finding?.upper ?? null,
-      evaluationId: found.id,
-    };
+    return (await this.gatesOf(tx, [rolloutId])).get(rolloutId) ?? null;
+  }
+
+  /** The gates' answers of several rollouts; those without one yet are left out. An answer stays what it is. */
+  async gatesOf(tx: EntityManager, rolloutIds: readonly string[]): Promise<Map<string, NonNullable<Evidence['gate']>>> {
+    if (rolloutIds.length === 0) return new Map();
+    const found = await rows<GateRow>(
+      tx,
+      `select rollout_id as "rolloutId", id, state, verdict, finding, error from evaluations
+       where rollout_id = any($1::uuid[]) and state not in ('queued', 'running')`,
+      [[...rolloutIds]],
+    );
+    return new Map(
+      found.map(({ rolloutId, id, state, verdict, finding, error }) => [
+        rolloutId,
+        {
+          verdict: state === 'complete' ? (verdict ?? 'inconclusive') : 'inconclusive',
+          note: finding?.note ?? error ?? (state === 'complete' ? '' : `the evaluation ${state}`),
+          effect: finding?.effect ?? null,
+          lower: finding?.lower ?? null,
+          upper: finding?.upper ?? null,
+          evaluationId: id,
+        },
+      ]),
+    );
   }
 
   /** How far the evaluation of a rollout's gate is, in answers of both versions; null when there is none. */

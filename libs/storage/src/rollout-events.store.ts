@@ -1,6 +1,7 @@
 // What happened to a rollout and why: decisions with their whole evidence, and thinned looks for the chart.
 import type { EntityManager } from 'typeorm';
 import type { Evidence, PhaseName, Reason, Transition } from '#libs/rollout';
+import { rows } from './rows.js';
 
 export interface RolloutEventRecord {
   /** Grows over all rollouts. */
@@ -78,7 +79,7 @@ function toLook(row: LookRow): LookRecord {
 export class RolloutEventStore {
   /** Appends in the transaction of the decision. The row's compare-and-set orders the sequence numbers; the unique index proves it. */
   async append(tx: EntityManager, event: Omit<RolloutEventRecord, 'id' | 'seq' | 'at'>): Promise<RolloutEventRecord> {
-    const rows: EventRow[] = await tx.query(
+    const found: EventRow[] = await tx.query(
       `insert into rollout_events (rollout_id, seq, at, actor, transition, from_phase, to_phase, weight, reason, evidence, generation)
        values ($1, 1 + coalesce((select max(seq) from rollout_events where rollout_id = $1), 0), clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9)
        returning ${eventColumns}`,
@@ -94,8 +95,8 @@ export class RolloutEventStore {
         event.generation,
       ],
     );
-    if (!rows[0]) throw new Error('insert ... returning gave no row');
-    return toEvent(rows[0]);
+    if (!found[0]) throw new Error('insert ... returning gave no row');
+    return toEvent(found[0]);
   }
 
   /** Events after sequence number `after`, oldest first. */
@@ -104,63 +105,75 @@ export class RolloutEventStore {
     rolloutId: string,
     { after = 0, limit }: { readonly after?: number; readonly limit: number },
   ): Promise<RolloutEventRecord[]> {
-    const rows: EventRow[] = await tx.query(
+    const found: EventRow[] = await tx.query(
       `select ${eventColumns} from rollout_events where rollout_id = $1 and seq > $2 order by seq limit $3`,
       [rolloutId, after, limit],
     );
-    return rows.map(toEvent);
+    return found.map(toEvent);
   }
 
   /** The newest event of one rollout. */
   async newest(tx: EntityManager, rolloutId: string): Promise<RolloutEventRecord | null> {
-    const rows: EventRow[] = await tx.query(`select ${eventColumns} from rollout_events where rollout_id = $1 order by seq desc limit 1`, [
+    const found: EventRow[] = await tx.query(`select ${eventColumns} from rollout_events where rollout_id = $1 order by seq desc limit 1`, [
       rolloutId,
     ]);
-    return rows[0] ? toEvent(rows[0]) : null;
+    return found[0] ? toEvent(found[0]) : null;
   }
 
   /** Events of all rollouts after row `id`, oldest first; `newestId` tells where to begin. */
   async since(tx: EntityManager, id: number, limit: number): Promise<RolloutEventRecord[]> {
-    const rows: EventRow[] = await tx.query(`select ${eventColumns} from rollout_events where id > $1 order by id limit $2`, [id, limit]);
-    return rows.map(toEvent);
+    const found: EventRow[] = await tx.query(`select ${eventColumns} from rollout_events where id > $1 order by id limit $2`, [id, limit]);
+    return found.map(toEvent);
   }
 
   /** Looks of all rollouts after row `id`, oldest first. */
   async looksSince(tx: EntityManager, id: number, limit: number): Promise<LookRecord[]> {
-    const rows: LookRow[] = await tx.query(`select ${lookColumns} from rollout_looks where id > $1 order by id limit $2`, [id, limit]);
-    return rows.map(toLook);
+    const found: LookRow[] = await tx.query(`select ${lookColumns} from rollout_looks where id > $1 order by id limit $2`, [id, limit]);
+    return found.map(toLook);
   }
 
   /** The newest row ids of events and looks: where a new follower begins. */
   async newestIds(tx: EntityManager): Promise<{ event: number; look: number }> {
-    const rows: { event: string; look: string }[] = await tx.query(
+    const found: { event: string; look: string }[] = await tx.query(
       `select (select coalesce(max(id), 0) from rollout_events) as event, (select coalesce(max(id), 0) from rollout_looks) as look`,
     );
-    return { event: Number(rows[0]?.event), look: Number(rows[0]?.look) };
+    return { event: Number(found[0]?.event), look: Number(found[0]?.look) };
   }
 
   /** Looks of one rollout, newest `limit`, oldest first. */
   async looks(tx: EntityManager, rolloutId: string, limit: number): Promise<LookRecord[]> {
-    const rows: LookRow[] = await tx.query(`select ${lookColumns} from rollout_looks where rollout_id = $1 order by at desc limit $2`, [
+    const found: LookRow[] = await tx.query(`select ${lookColumns} from rollout_looks where rollout_id = $1 order by at desc limit $2`, [
       rolloutId,
       limit,
     ]);
-    return rows.map(toLook).reverse();
+    return found.map(toLook).reverse();
   }
 
-  /**
-   * Keeps a look unless one is younger than `spacingMs`. Bounded: above 2,000 looks of a rollout every second one of the older half goes.
-   * Returns whether it was kept.
-   */
-  async keepLook(tx: EntityManager, rolloutId: string, evidence: Evidence, spacingMs: number): Promise<boolean> {
-    const kept: unknown[] = await tx.query(
+  /** Keeps looks, each unless a look of its rollout is younger than its `spacingMs`. Returns the rollouts whose looks were kept. */
+  async keepLooks(
+    tx: EntityManager,
+    looks: readonly { readonly rolloutId: string; readonly evidence: Evidence; readonly spacingMs: number }[],
+  ): Promise<string[]> {
+    if (looks.length === 0) return [];
+    const kept = await rows<{ id: string }>(
+      tx,
       `insert into rollout_looks (rollout_id, at, evidence)
-       select $1, to_timestamp($2::double precision / 1000), $3
-       where not exists (select 1 from rollout_looks where rollout_id = $1 and at > to_timestamp(($2::double precision - $4) / 1000))
-       returning id`,
-      [rolloutId, evidence.at, JSON.stringify(evidence), spacingMs],
+       select look.id, to_timestamp(look.at_ms / 1000), look.evidence
+       from unnest($1::uuid[], $2::float8[], $3::jsonb[], $4::float8[]) as look (id, at_ms, evidence, spacing_ms)
+       where not exists (select 1 from rollout_looks l where l.rollout_id = look.id and l.at > to_timestamp((look.at_ms - look.spacing_ms) / 1000))
+       returning rollout_id as id`,
+      [
+        looks.map((look) => look.rolloutId),
+        looks.map((look) => look.evidence.at),
+        looks.map((look) => JSON.stringify(look.evidence)),
+        looks.map((look) => look.spacingMs),
+      ],
     );
-    if (kept.length === 0) return false;
+    return kept.map(({ id }) => id);
+  }
+
+  /** Above 2,000 looks of a rollout every second one of the older half goes. */
+  async thinLooks(tx: EntityManager, rolloutId: string): Promise<void> {
     await tx.query(
       `delete from rollout_looks where id in (
          select id from (select id, row_number() over (order by at) as nth, count(*) over () as n from rollout_looks where rollout_id = $1) ranked
@@ -168,6 +181,5 @@ export class RolloutEventStore {
        )`,
       [rolloutId, maxLooks],
     );
-    return true;
   }
 }

@@ -12,6 +12,7 @@ import {
   type Plan,
   type Rollout,
 } from '#libs/rollout';
+import type { RolloutLease } from './leases.store.js';
 
 /** A rollout as stored: what `decide` reads (`Rollout`) and everything around it. Times in milliseconds since the Unix epoch. */
 export interface RolloutRecord extends Rollout {
@@ -34,10 +35,12 @@ export interface RolloutRecord extends Rollout {
   readonly endedAt: number | null;
 }
 
-/** The right to look at a rollout, until it ends or another owner's claim raised the epoch. */
-export interface RolloutLease {
-  readonly id: string;
-  readonly leaseEpoch: number;
+/** One weight of a rollout. `since`: milliseconds since the Unix epoch. */
+export interface RolloutEpoch {
+  readonly epoch: number;
+  readonly weight: number;
+  readonly controlWeight: number;
+  readonly since: number;
 }
 
 export interface NewRollout {
@@ -183,6 +186,13 @@ export class RolloutStore {
     return rows[0] ? toRecord(rows[0]) : null;
   }
 
+  /** The rows of these ids, in no order; those that are gone are left out. */
+  async many(tx: EntityManager, ids: readonly string[]): Promise<RolloutRecord[]> {
+    if (ids.length === 0) return [];
+    const rows: Row[] = await tx.query(`select ${columns} ${source} where r.id = any($1::uuid[])`, [[...ids]]);
+    return rows.map(toRecord);
+  }
+
   /** The rollout of a model that has not ended. */
   async live(tx: EntityManager, modelId: string): Promise<RolloutRecord | null> {
     const rows: Row[] = await tx.query(`select ${columns} ${source} where r.model_id = $1 and r.ended_at is null`, [modelId]);
@@ -218,58 +228,6 @@ export class RolloutStore {
       [endedWithinMs],
     );
     return rows.map(toRecord);
-  }
-
-  /** Takes leases on rollouts that are due (or have a command) and free. Skips rows that others are taking, and the ids in `except`. */
-  async claimDue(
-    tx: EntityManager,
-    {
-      owner,
-      leaseMs,
-      limit,
-      except = [],
-    }: { readonly owner: string; readonly leaseMs: number; readonly limit: number; readonly except?: readonly string[] },
-  ): Promise<RolloutLease[]> {
-    const rows = returned<{ id: string; lease_epoch: string }>(
-      await tx.query(
-        `update rollouts set lease_owner = $1, lease_until = clock_timestamp() + $2 * interval '1 millisecond', lease_epoch = lease_epoch + 1
-         where id in (
-           select id from rollouts
-           where ended_at is null and (next_look_at <= clock_timestamp() or command is not null) and not (id = any($4::uuid[]))
-             and (lease_until is null or lease_until < clock_timestamp() or lease_owner = $1)
-           order by next_look_at limit $3 for update skip locked
-         ) returning id, lease_epoch`,
-        [owner, leaseMs, limit, [...except]],
-      ),
-    );
-    return rows.map((row) => ({ id: row.id, leaseEpoch: Number(row.lease_epoch) }));
-  }
-
-  /** Prolongs a lease; false when it was lost. */
-  async renew(tx: EntityManager, lease: RolloutLease, leaseMs: number): Promise<boolean> {
-    const rows = returned(
-      await tx.query(
-        `update rollouts set lease_until = clock_timestamp() + $3 * interval '1 millisecond' where id = $1 and lease_epoch = $2 returning id`,
-        [lease.id, lease.leaseEpoch, leaseMs],
-      ),
-    );
-    return rows.length === 1;
-  }
-
-  /** Lets everybody else claim it; a lease lost meanwhile is left alone. */
-  async release(tx: EntityManager, lease: RolloutLease): Promise<void> {
-    await tx.query(`update rollouts set lease_owner = null, lease_until = null where id = $1 and lease_epoch = $2`, [
-      lease.id,
-      lease.leaseEpoch,
-    ]);
-  }
-
-  /** A look that changed nothing: only when to look again. No effect once the lease or the revision moved on. */
-  async hold(tx: EntityManager, record: RolloutRecord, lease: RolloutLease, nextLookAt: number): Promise<void> {
-    await tx.query(
-      `update rollouts set next_look_at = to_timestamp($4::double precision / 1000) where id = $1 and version = $2 and lease_epoch = $3`,
-      [record.id, record.revision, lease.leaseEpoch, nextLookAt],
-    );
   }
 
   /**
@@ -374,13 +332,26 @@ export class RolloutStore {
     return ok({ revision: updated[0]?.version ?? record.revision, done: false });
   }
 
-  /** Weight of every epoch so far, oldest first: the probabilities that drew the arms. */
-  async epochs(tx: EntityManager, id: string): Promise<{ epoch: number; weight: number; controlWeight: number; since: number }[]> {
-    const rows: { epoch: number; weight: number; control: number; since: string }[] = await tx.query(
-      `select epoch, weight, control_weight as control, extract(epoch from started_at) * 1000 as since from rollout_epochs where rollout_id = $1 order by epoch`,
-      [id],
+  /** Weights of every epoch so far, oldest first: the probabilities that drew the arms. */
+  async epochs(tx: EntityManager, id: string): Promise<RolloutEpoch[]> {
+    return (await this.epochsOf(tx, [id])).get(id) ?? [];
+  }
+
+  /** The epochs of several rollouts, each oldest first. */
+  async epochsOf(tx: EntityManager, ids: readonly string[]): Promise<Map<string, RolloutEpoch[]>> {
+    const byId = new Map<string, RolloutEpoch[]>();
+    if (ids.length === 0) return byId;
+    const rows: { id: string; epoch: number; weight: number; controlWeight: number; since: string }[] = await tx.query(
+      `select rollout_id as id, epoch, weight, control_weight as "controlWeight", extract(epoch from started_at) * 1000 as since
+       from rollout_epochs where rollout_id = any($1::uuid[]) order by rollout_id, epoch`,
+      [[...ids]],
     );
-    return rows.map((row) => ({ epoch: row.epoch, weight: row.weight, controlWeight: row.control, since: Number(row.since) }));
+    for (const { id, epoch, weight, controlWeight, since } of rows) {
+      const epochs = byId.get(id) ?? [];
+      epochs.push({ epoch, weight, controlWeight, since: Number(since) });
+      byId.set(id, epochs);
+    }
+    return byId;
   }
 }
 

@@ -29,6 +29,11 @@ export class RoutingStore {
       : null;
   }
 
+  /** Which table this is, without what it says. */
+  async mark(tx: EntityManager): Promise<{ readonly incarnation: string; readonly generation: number } | null> {
+    return await row(tx, 'select incarnation, generation::float8 as generation from routing_table where id = 1');
+  }
+
   async generation(tx: EntityManager): Promise<number> {
     return Number((await row<{ generation: string }>(tx, 'select generation from routing_table where id = 1'))?.generation ?? 0);
   }

@@ -2,7 +2,7 @@
 import type { EntityManager } from 'typeorm';
 import { decodeHistograms, encodeHistograms, type Window } from '#libs/analysis';
 import type { ComparedArm } from '#libs/base';
-import { rows } from './rows.js';
+import { row, rows } from './rows.js';
 
 interface WindowRow {
   readonly secondAt: number;
@@ -29,6 +29,12 @@ interface WindowRow {
 const columns = `(extract(epoch from second_at) * 1000)::float8 as "secondAt", model, version_id as "versionId", rollout_id as "rolloutId", epoch, arm,
   prompt_class as "promptClass", responses, errors, timeouts, unfinished, refusals, loops, client_gone as "clientGone", non_finite as "nonFinite", units,
   ln_total_count as "lnTotalCount", ln_total_sum as "lnTotalSum", histograms`;
+
+/** An instant of the database: what had committed then, and its clock in milliseconds since the Unix epoch. */
+export interface WindowInstant {
+  readonly snapshot: string;
+  readonly at: number;
+}
 
 const dayMs = 86_400_000;
 const partitionLock = 7_361_747;
@@ -84,6 +90,46 @@ export class WindowStore {
     );
   }
 
+  /**
+   * This instant of the database: what had committed, and a time that is not before any of it. `snapshot` is Postgres's own text
+   * (`xmin:xmax:running`) and tells for ever which windows a look saw.
+   */
+  async instant(tx: EntityManager): Promise<WindowInstant> {
+    const found = await row<WindowInstant>(
+      tx,
+      'select pg_current_snapshot()::text as snapshot, floor(extract(epoch from clock_timestamp()) * 1000)::float8 as at',
+    );
+    if (!found) throw new Error('a select without a row');
+    return found;
+  }
+
+  /** Everything of these rollouts that had committed at a snapshot, in no order. */
+  async seenAt(tx: EntityManager, rolloutIds: readonly string[], snapshot: string): Promise<Window[]> {
+    if (rolloutIds.length === 0) return [];
+    const found = await rows<WindowRow>(
+      tx,
+      `select ${columns} from windows where rollout_id = any($1::uuid[]) and pg_visible_in_snapshot(written_in, $2::pg_snapshot)`,
+      [[...rolloutIds], snapshot],
+    );
+    return found.map(toWindow);
+  }
+
+  /**
+   * What committed between two snapshots, each window exactly once, however late its transaction was: everything before the oldest transaction that
+   * ran at the earlier snapshot was seen then.
+   */
+  async committedBetween(tx: EntityManager, rolloutIds: readonly string[], from: string, to: string): Promise<Window[]> {
+    if (rolloutIds.length === 0) return [];
+    const found = await rows<WindowRow>(
+      tx,
+      `select ${columns} from windows
+       where written_in >= pg_snapshot_xmin($2::pg_snapshot) and written_in < pg_snapshot_xmax($3::pg_snapshot) and rollout_id = any($1::uuid[])
+         and not pg_visible_in_snapshot(written_in, $2::pg_snapshot) and pg_visible_in_snapshot(written_in, $3::pg_snapshot)`,
+      [[...rolloutIds], from, to],
+    );
+    return found.map(toWindow);
+  }
+
   /** Everything that a rollout's arms have shown, in no order. */
   async ofRollout(tx: EntityManager, rolloutId: string): Promise<Window[]> {
     return (await rows<WindowRow>(tx, `select ${columns} from windows where rollout_id = $1`, [rolloutId])).map(toWindow);
@@ -97,6 +143,21 @@ export class WindowStore {
       [versionId, sinceAt],
     );
     return found.map(toWindow);
+  }
+
+  /** Finished responses in such a reference, of several at once and in the order asked: cheap beside reading one. */
+  async referenceSizes(tx: EntityManager, asked: readonly { readonly versionId: string; readonly sinceAt: number }[]): Promise<number[]> {
+    if (asked.length === 0) return [];
+    const found = await rows<{ responses: number }>(
+      tx,
+      `select coalesce(sum(w.ln_total_count), 0)::float8 as responses
+       from unnest($1::uuid[], $2::float8[]) with ordinality as asked (version_id, since_ms, nth)
+       left join windows w on w.version_id = asked.version_id and w.second_at >= to_timestamp(asked.since_ms / 1000.0)
+         and (w.arm is null or w.arm = 'stable')
+       group by asked.nth order by asked.nth`,
+      [asked.map((one) => one.versionId), asked.map((one) => one.sinceAt)],
+    );
+    return found.map(({ responses }) => responses);
   }
 
   /**
