@@ -60,7 +60,7 @@ export function rolloutTable(rollouts: readonly RolloutResource[], now: number):
 
 /** The rollout as a block: sentence first. */
 export function rolloutLines(rollout: RolloutResource, evidence: EvidenceResource | null): string[] {
-  const { gateways } = rollout;
+  const { gateways, earlier } = rollout;
   const waiting = gateways.missing.length > 0 ? `, waiting for ${gateways.missing.map(plain).join(', ')}` : '';
   const lines = [
     plain(rollout.sentence),
@@ -71,6 +71,14 @@ export function rolloutLines(rollout: RolloutResource, evidence: EvidenceResourc
       ['phase', rollout.phase],
       ['weight', `${shareText(rollout)} on candidate ${plain(rollout.candidate.label)}, the rest on stable ${plain(rollout.stable.label)}`],
       ['gateways', `${gateways.applied} of ${gateways.live} serve by generation ${rollout.generation}${waiting}`],
+      ...(earlier.rollouts > 0
+        ? [
+            [
+              'tried before',
+              `${earlier.rollouts}, of them ${earlier.exposed} with users: ${percent(earlier.spentAlpha * 100)} of chance for a false rollback spent`,
+            ],
+          ]
+        : []),
     ]),
   ];
   if (!evidence || evidence.findings.length === 0) return lines;

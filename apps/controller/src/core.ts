@@ -15,6 +15,8 @@ export class ControllerSettings {
       readonly secretKey: string;
       /** Networks to which webhooks may go although they are not public. */
       readonly webhookAllowCidrs: readonly string[];
+      /** Rollouts that may be live at once, over all models. */
+      readonly maxRollouts: number;
     },
   ) {}
 }

@@ -34,6 +34,12 @@ export function appliedBy(
   return { live: live.length, applied: live.length - missing.length, missing };
 }
 
+/** Lowest generation that a live gateway serves by, of this incarnation of the database: one that serves by another's has observed nothing (0). */
+export function observedBy(gateways: readonly GatewayRow[], incarnation: string): number | null {
+  const live = gateways.filter((gateway) => gateway.live);
+  return live.length === 0 ? null : Math.min(...live.map((gateway) => (gateway.incarnation === incarnation ? gateway.generation : 0)));
+}
+
 /** JSON holds no infinities: a number that is none becomes null, so that stored evidence reads back as it was judged. */
 function jsonSafe<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;

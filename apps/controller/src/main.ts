@@ -23,6 +23,7 @@ const schema = z.object({
         .filter((cidr) => cidr !== ''),
     )
     .refine((cidrs) => cidrs.every(isNetwork), 'must be networks such as 10.0.0.0/8, separated by commas'),
+  SERIN_MAX_ROLLOUTS: z.coerce.number().int().min(1).max(100_000).default(1_000),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -42,6 +43,7 @@ async function start(): Promise<Service> {
     publicUrl: env.SERIN_CONTROLLER_URL,
     dashboardDir: fileURLToPath(new URL('../../dashboard', import.meta.url)),
     secretKey: env.SERIN_SECRET_KEY,
+    maxRollouts: env.SERIN_MAX_ROLLOUTS,
     webhookAllowCidrs: env.SERIN_WEBHOOK_ALLOW_CIDRS,
     log,
   });

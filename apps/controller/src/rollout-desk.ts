@@ -3,8 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { fail, type Ids, type Outcome, ok, type Rng } from '#libs/base';
 import type { PlanInput } from '#libs/contract';
-import type { OperatorCommand, Plan } from '#libs/rollout';
-import type { RolloutRecord } from '#libs/storage';
+import type { OperatorCommand, Plan, Reason } from '#libs/rollout';
+import type { EarlierRollouts, RolloutRecord } from '#libs/storage';
 import { ControllerSettings, IDS, RNG } from './core.js';
 import { outboxData } from './outbox-data.js';
 import { modelUnknown, planFor, Registry, versionUnknown } from './registry.js';
@@ -33,6 +33,13 @@ export function rolloutUnknown(id: string): Outcome<never> {
   });
 }
 
+/** A candidate that was tried before is told with what the tries have spent: bounds on a false rollback add up. */
+function spentNumbers(earlier: EarlierRollouts | undefined): Pick<Reason, 'numbers'> {
+  return earlier && earlier.rollouts > 0
+    ? { numbers: { earlier: earlier.rollouts, exposed: earlier.exposed, spentAlpha: earlier.spentAlpha } }
+    : {};
+}
+
 @Injectable()
 export class RolloutDesk {
   constructor(
@@ -45,7 +52,7 @@ export class RolloutDesk {
 
   /**
    * Starts a rollout, whole or not at all. Faults: `model.not-found`, `version.not-found`, `rollout.candidate-is-stable`, `rollout.already-live`,
-   * `test-set.not-found`, any of `checkPlan`. On a fault the caller must roll its transaction back if it wrote anything before.
+   * `rollout.limit-reached`, `test-set.not-found`, `plan.control-not-apart`, any of `checkPlan`. On a fault the caller must roll its transaction back if it wrote anything before.
    */
   async start(tx: EntityManager, request: StartRollout): Promise<Outcome<Started>> {
     const model = await this.stores.models.byName(tx, request.model);
@@ -86,7 +93,18 @@ export class RolloutDesk {
       createdBy: request.actor,
     });
     if (!created.ok) return created;
-    return ok({ kind: 'rollout', rollout: await this.announce(tx, created.value, request.actor) });
+    const rollout = await this.announce(tx, created.value, request.actor);
+    // After the routing table's row lock, which all who start one hold in turn: the count is exact.
+    const { maxRollouts } = this.settings.values;
+    if ((await this.stores.history.countLive(tx)) > maxRollouts) {
+      return fail({
+        code: 'rollout.limit-reached',
+        message: `${maxRollouts} rollouts are live, which is the most that this installation allows.`,
+        retryable: true,
+        remedy: 'Start it again when one has ended, or raise SERIN_MAX_ROLLOUTS.',
+      });
+    }
+    return ok({ kind: 'rollout', rollout });
   }
 
   /** The plan's control arm with the id of its version. It must be a version of its own: one that serves elsewhere has queues of its own kind. */
@@ -122,7 +140,7 @@ export class RolloutDesk {
       fromPhase: null,
       toPhase: 'pending',
       weight: 0,
-      reason: { code: 'created', actor },
+      reason: { code: 'created', actor, ...spentNumbers((await this.stores.history.earlier(tx, [rollout.id])).get(rollout.id)) },
       evidence: null,
       generation,
     });

@@ -2,7 +2,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { RolloutResource } from '#libs/contract';
-import { Database, GatewayStore, RolloutEventStore, type RolloutRecord, RolloutStore, RoutingStore } from '#libs/storage';
+import {
+  Database,
+  GatewayStore,
+  RolloutEventStore,
+  RolloutHistoryStore,
+  type RolloutRecord,
+  RolloutStore,
+  RoutingStore,
+} from '#libs/storage';
 import { viewRollout } from './api/views.js';
 
 @Injectable()
@@ -11,18 +19,24 @@ export class RolloutReader {
   private readonly gateways = new GatewayStore();
   private readonly routing = new RoutingStore();
   private readonly events = new RolloutEventStore();
+  private readonly history = new RolloutHistoryStore();
 
   constructor(@Inject(Database) private readonly database: Database) {}
 
-  /** The resources of these rows, in order. One query a row for its newest event, three for all. */
+  /** The resources of these rows, in order. One query a row for its newest event, four for all. */
   async view(records: readonly RolloutRecord[], tx: EntityManager = this.database.manager): Promise<RolloutResource[]> {
     const gateways = await this.gateways.list(tx);
     const table = await this.routing.read(tx);
     const now = await this.rollouts.now(tx);
+    const earlier = await this.history.earlier(
+      tx,
+      records.map(({ id }) => id),
+    );
     const resources: RolloutResource[] = [];
     for (const record of records) {
       const newest = await this.events.newest(tx, record.id);
-      resources.push(viewRollout(record, { gateways, incarnation: table?.incarnation ?? '', newest, now }));
+      const before = earlier.get(record.id) ?? { rollouts: 0, exposed: 0, spentAlpha: 0 };
+      resources.push(viewRollout(record, { gateways, incarnation: table?.incarnation ?? '', newest, earlier: before, now }));
     }
     return resources;
   }

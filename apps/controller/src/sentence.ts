@@ -30,7 +30,7 @@ export function eventSentence(told: Told, subject: Subject): string {
   const cause = causeText(told.reason, told.evidence, subject);
   switch (told.transition) {
     case 'create':
-      return `Rollout of ${candidate} beside ${stable} created by ${told.actor}.`;
+      return `Rollout of ${candidate} beside ${stable} created by ${told.actor}.${earlierText(told.reason)}`;
     case 'gate':
       return `Gate started: ${cause}.`;
     case 'shadow':
@@ -64,6 +64,14 @@ function gateText({ evidence }: Told, { stable, plan }: Subject): string {
   const bounds = gate.lower !== null && gate.upper !== null ? ` (${points(gate.lower)} .. ${points(gate.upper)})` : '';
   const found = gate.effect === null ? '' : `, quality ${points(gate.effect)}${bounds} against ${stable}`;
   return `gate passed on test set ${plan.gate?.testSet ?? ''}${found}; `;
+}
+
+/** " Tried 2 times before: ..." Nothing for a candidate's first rollout. */
+function earlierText({ numbers }: Reason): string {
+  const earlier = numbers?.['earlier'] ?? 0;
+  if (earlier === 0) return '';
+  const spent = Number(((numbers?.['spentAlpha'] ?? 0) * 100).toFixed(3));
+  return ` It was tried ${earlier === 1 ? 'once' : `${earlier} times`} before; ${numbers?.['exposed'] ?? 0} of these met users and spent ${spent}% of chance for a false rollback, which adds to this plan's.`;
 }
 
 function shadowText(evidence: Evidence | null, { shadow }: Subject['plan']): string {

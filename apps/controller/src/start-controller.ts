@@ -29,6 +29,8 @@ export interface ControllerOptions {
   /** 64 hex digits. */
   readonly secretKey: string;
   readonly webhookAllowCidrs?: readonly string[] | undefined;
+  /** Rollouts that may be live at once, over all models; default 1,000. */
+  readonly maxRollouts?: number | undefined;
   readonly log: Log;
   readonly clock?: Clock;
   readonly ids?: Ids;
@@ -65,6 +67,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     dashboardDir: options.dashboardDir,
     secretKey: options.secretKey,
     // An empty variable is no network, and no reason to stay down.
+    maxRollouts: options.maxRollouts ?? 1_000,
     webhookAllowCidrs: (options.webhookAllowCidrs ?? []).filter((cidr) => cidr !== ''),
   });
   let app: NestFastifyApplication | null = null;

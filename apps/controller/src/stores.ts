@@ -10,6 +10,7 @@ import {
   notifyRollout,
   OutboxStore,
   RolloutEventStore,
+  RolloutHistoryStore,
   RolloutStore,
   RoutingStore,
   TestSetStore,
@@ -32,6 +33,7 @@ export interface ControlStores {
   readonly rollouts: Port<RolloutStore>;
   readonly leases: Port<LeaseStore>;
   readonly events: Port<RolloutEventStore>;
+  readonly history: Port<RolloutHistoryStore>;
   readonly routing: Port<RoutingStore>;
   readonly gateways: Port<GatewayStore>;
   readonly windows: Port<WindowStore>;
@@ -59,6 +61,7 @@ export function controlStores(): ControlStores {
     rollouts: new RolloutStore(),
     leases: new LeaseStore(),
     events: new RolloutEventStore(),
+    history: new RolloutHistoryStore(),
     routing: new RoutingStore(),
     gateways: new GatewayStore(),
     windows: new WindowStore(),

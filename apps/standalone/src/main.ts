@@ -52,6 +52,7 @@ async function startAll(settings: Settings, log: Log, closers: Closer[]): Promis
     dashboardDir: join(packageRoot(), 'dist', 'apps', 'dashboard'),
     secretKey: credentials.secretKey,
     webhookAllowCidrs: settings.webhookAllowCidrs,
+    maxRollouts: settings.maxRollouts,
     log: log.child({ part: 'controller' }),
   });
   closers.push(async () => await controller.close());

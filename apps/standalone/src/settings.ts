@@ -31,6 +31,7 @@ const environment = z.object({
         .filter((cidr) => cidr !== ''),
     )
     .refine((cidrs) => cidrs.every(isNetwork), 'must be networks such as 10.0.0.0/8, separated by commas'),
+  SERIN_MAX_ROLLOUTS: z.coerce.number().int().min(1).max(100_000).default(1_000),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -52,6 +53,8 @@ export interface Settings {
   readonly modelRoots: readonly string[] | null;
   readonly secretKey: string | null;
   readonly webhookAllowCidrs: readonly string[];
+  /** Rollouts that may be live at once. */
+  readonly maxRollouts: number;
   readonly logLevel: string;
 }
 
@@ -68,6 +71,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     evaluatorPort: parsed.SERIN_EVALUATOR_PORT,
     modelRoots: parsed.SERIN_MODEL_ROOTS?.split(delimiter).map((root) => resolve(root)) ?? null,
     secretKey: parsed.SERIN_SECRET_KEY ?? null,
+    maxRollouts: parsed.SERIN_MAX_ROLLOUTS,
     webhookAllowCidrs: parsed.SERIN_WEBHOOK_ALLOW_CIDRS,
     logLevel: parsed.SERIN_LOG_LEVEL,
   };

@@ -98,7 +98,11 @@ export const evidence = z.object({
 
 const versionRef = z.object({ id: z.string(), label: z.string() });
 
-/** `sentence` states the rollout's state in words with numbers; `gateways` says where the newest generation is already served. */
+/**
+ * `sentence` states the rollout's state in words with numbers. `generation` is the routing table's that carries the newest decision, `observedGeneration` the
+ * lowest that a live gateway serves by (null: none is live), `delivery` the same in words, and `settled` says that no command waits and all live gateways
+ * have acknowledged. `earlier`: rollouts of the same candidate before this one, and what their bounds on a false rollback sum up to.
+ */
 export const rolloutResource = z.object({
   id: z.string(),
   model: z.string(),
@@ -112,6 +116,10 @@ export const rolloutResource = z.object({
   reason: reason.nullable(),
   sentence: z.string(),
   generation: z.int(),
+  observedGeneration: z.int().nullable(),
+  delivery: z.string(),
+  settled: z.boolean(),
+  earlier: z.object({ rollouts: z.int(), exposed: z.int(), spentAlpha: z.number() }),
   gateways: z.object({ live: z.int(), applied: z.int(), missing: z.array(z.string()) }),
   plan: z.record(z.string(), z.unknown()),
   revision: z.int(),

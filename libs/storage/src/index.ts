@@ -18,6 +18,7 @@ export * from './models.store.js';
 export * from './outbox.store.js';
 export * from './paired-windows.store.js';
 export * from './rollout-events.store.js';
+export * from './rollout-history.store.js';
 export * from './rollouts.store.js';
 export * from './routing.store.js';
 export * from './rows.js';

@@ -81,6 +81,7 @@ export async function command(
     rollout = end.rollout;
   }
   io.out(json ? JSON.stringify(rollout) : plain(rollout.sentence));
+  if (!json && !rollout.settled) io.err(`Not everywhere yet: ${plain(rollout.delivery)}.`);
   if (wait > 0 && rollout.phase !== 'rolledBack') {
     throw new CliError(exitCodes.refused, `The rollout ended as ${rollout.phase} before it could be rolled back.`);
   }

@@ -1,4 +1,4 @@
-// The five commands of a person to a rollout, each with a reason. Answered when the controller has obeyed, or said why it refused.
+// The five commands of a person to a rollout, each with a reason. Answered when the controller has obeyed and the gateways follow, or said why it refused.
 import { Controller, createParamDecorator, type ExecutionContext, Inject, Post, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -96,7 +96,10 @@ export class CommandsApi {
     return resource.value;
   }
 
-  /** Waits until the command was carried out or refused, a few seconds at most: after that the answer is 202 and the stream tells the rest. */
+  /**
+   * Waits until the command was carried out and every live gateway serves by it, or it was refused; a few seconds at most: after that the answer is 202, says
+   * who is missing, and the stream tells the rest. A row alone moves no traffic.
+   */
   private async obeyed(id: string, revision: number): Promise<{ done: boolean; value: RolloutResource }> {
     const giveUpAt = this.clock.monotonicMs() + obeyLimitMs;
     let record = await this.rollouts.get(this.database.manager, id);
@@ -114,8 +117,11 @@ export class CommandsApi {
         remedy: 'Read the rollout; its events say what was refused and why.',
       });
     }
-    const [value] = await this.reader.view([record]);
-    if (!value) throw new Error('a row without its view');
-    return { done: record.command === null, value };
+    for (;;) {
+      const value = await this.reader.find(id);
+      if (!value) throw new Error('a row without its view');
+      if (value.settled || this.clock.monotonicMs() >= giveUpAt) return { done: value.settled, value };
+      await this.clock.sleep(obeyPollMs);
+    }
   }
 }

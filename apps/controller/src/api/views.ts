@@ -9,8 +9,8 @@ import type {
   VersionSpec,
 } from '#libs/contract';
 import type { Evidence, Reason } from '#libs/rollout';
-import type { ApiKeyRow, GatewayRow, ModelRow, RolloutEventRecord, RolloutRecord, VersionRow } from '#libs/storage';
-import { appliedBy } from '../evidence.js';
+import type { ApiKeyRow, EarlierRollouts, GatewayRow, ModelRow, RolloutEventRecord, RolloutRecord, VersionRow } from '#libs/storage';
+import { appliedBy, observedBy } from '../evidence.js';
 import { sentenceOf } from '../outbox-data.js';
 import { stateSentence } from '../sentence.js';
 
@@ -19,11 +19,13 @@ export interface Surroundings {
   readonly gateways: readonly GatewayRow[];
   readonly incarnation: string;
   readonly newest: { readonly reason: Reason; readonly evidence: Evidence | null } | null;
+  readonly earlier: EarlierRollouts;
   readonly now: number;
 }
 
 export function viewRollout(record: RolloutRecord, around: Surroundings): RolloutResource {
   const { phase } = record;
+  const gateways = appliedBy(around.gateways, around.incarnation, record.generation);
   const inner = phase.phase === 'paused' ? phase.from : phase;
   return {
     id: record.id,
@@ -45,13 +47,23 @@ export function viewRollout(record: RolloutRecord, around: Surroundings): Rollou
       around.now,
     ),
     generation: record.generation,
-    gateways: appliedBy(around.gateways, around.incarnation, record.generation),
+    observedGeneration: observedBy(around.gateways, around.incarnation),
+    delivery: deliveryText(gateways),
+    settled: record.command === null && gateways.missing.length === 0,
+    earlier: around.earlier,
+    gateways,
     plan: { ...record.plan },
     revision: record.revision,
     createdAt: Math.round(record.createdAt),
     createdBy: record.createdBy,
     endedAt: record.endedAt === null ? null : Math.round(record.endedAt),
   };
+}
+
+/** Who serves by the newest decision: "applied on 2 of 3, missing: gateway-b". */
+function deliveryText({ live, applied, missing }: RolloutResource['gateways']): string {
+  if (live === 0) return 'no gateway reports';
+  return `applied on ${applied} of ${live}${missing.length > 0 ? `, missing: ${missing.join(', ')}` : ''}`;
 }
 
 export function viewEvent(record: RolloutRecord, event: RolloutEventRecord): RolloutEventResource {

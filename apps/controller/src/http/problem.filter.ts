@@ -36,6 +36,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   'request.too-deep': 400,
   'request.too-large': 413,
   'request.unsupported-media-type': 415,
+  'rollout.limit-reached': 409,
   'route.not-found': 404,
   'route.method-not-allowed': 405,
   'storage.unreachable': 503,
