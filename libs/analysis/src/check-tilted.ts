@@ -15,7 +15,7 @@ import { gamma } from './sketch.js';
 import type { TiltParameters } from './tilt.js';
 import { TiltBounds } from './tilt-bounds.js';
 import { logScale } from './tilt-process.js';
-import { type MetricCell, type TiltAnswer, TiltSums } from './tilt-sums.js';
+import { type MetricCell, type TiltAnswer, type TiltSight, TiltSums } from './tilt-sums.js';
 import type { WindowMetric } from './window.js';
 
 /** What a class is held to, as margins on its scale: relative to stable (0.1 = +10%), or differences for quality. Null: this direction is not asked. */
@@ -50,10 +50,21 @@ const reach = {
   linear: { lowest: -100, highest: 100 },
 };
 
+/** What is known before the sums: the same for all looks at the same counts. */
+type Base = Omit<CheckLook['measured'], 'measured' | 'logE'>;
+
+interface Kept {
+  readonly key: string;
+  readonly fits: TiltQuestion['fits'];
+  readonly sums: TiltSums;
+  readonly bounds: TiltBounds;
+  /** The last look without an interval: as long as nothing changed it is the answer. */
+  last: { readonly sight: TiltSight; readonly look: CheckLook } | null;
+}
+
 /** One check over one rollout's counts; keeps its sums between looks. */
 export class TiltedCheck {
-  private kept: { readonly key: string; readonly fits: TiltQuestion['fits']; readonly sums: TiltSums; readonly bounds: TiltBounds } | null =
-    null;
+  private kept: Kept | null = null;
 
   constructor(private readonly counts: MergedCounts) {}
 
@@ -66,14 +77,14 @@ export class TiltedCheck {
       nStable += cell.baseline.total;
       nCandidate += cell.candidate.total;
     }
-    const base = {
+    const base: Base = {
       check,
       effect: null,
       lower: null,
       upper: null,
       marginUp: margins.up,
       marginDown: margins.down === null ? null : -margins.down,
-      unit: scale === 'log' ? ('ratio' as const) : ('points' as const),
+      unit: scale === 'log' ? 'ratio' : 'points',
       nStable,
       nCandidate,
     };
@@ -82,8 +93,23 @@ export class TiltedCheck {
       const note = fitted ? 'one arm has no answers yet' : 'no reference of stable yet';
       return { measured: { ...base, measured: false, logE: 0, note }, proofLogE: 0 };
     }
-    const { sums, bounds } = this.keptFor(question);
-    const { all, classes } = sums.look(cells);
+    const kept = this.keptFor(question);
+    const sight = kept.sums.look(cells);
+    if (!interval && kept.last?.sight === sight) return kept.last.look;
+    const look = this.answer(question, cells, kept, sight, base, interval);
+    if (!interval) kept.last = { sight, look };
+    return look;
+  }
+
+  private answer(
+    question: TiltQuestion,
+    cells: readonly MetricCell[],
+    { bounds }: Kept,
+    { all, classes }: TiltSight,
+    base: Base,
+    interval: boolean,
+  ): CheckLook {
+    const { scale, margins } = question;
     const names = directionsOf(margins);
     const found = rollbackOf(all, names);
     const shifts = interval ? bounds.of(cells, intervalAlpha) : null;
@@ -114,7 +140,7 @@ export class TiltedCheck {
     };
   }
 
-  private keptFor({ fits, key, scale, margins, banded }: TiltQuestion): { readonly sums: TiltSums; readonly bounds: TiltBounds } {
+  private keptFor({ fits, key, scale, margins, banded }: TiltQuestion): Kept {
     if (this.kept?.key === key && this.kept.fits === fits) return this.kept;
     const scores = new Map<string, Score>();
     const fitOf = fits ?? {};
@@ -141,7 +167,13 @@ export class TiltedCheck {
       ];
     };
     const shared = { judgedClass: (promptClass: string) => judgedClass(fitOf, promptClass), scoreOf, at };
-    this.kept = { key, fits, sums: new TiltSums({ ...shared, testsOf }), bounds: new TiltBounds({ ...shared, ...reach[scale] }) };
+    this.kept = {
+      key,
+      fits,
+      sums: new TiltSums({ ...shared, testsOf }),
+      bounds: new TiltBounds({ ...shared, ...reach[scale] }),
+      last: null,
+    };
     return this.kept;
   }
 }

@@ -1,21 +1,26 @@
 // The two tests of rare events with their logarithms kept: a look is then multiplications and additions only. Equal to `eventRatioLogE` and `rateDifferenceLogE`.
 import { betShares, type EpochEvents, type EpochRates, eventRatioLogE, eventRatios, rateDifferenceLogE } from './event-ratio.js';
 import type { Sign } from './label.js';
-import { logMeanExp } from './mixture.js';
+import { logMeanExpOf } from './mixture.js';
 
 /** ln of the e-value that the candidate's event rate exceeds `ratio` x the baseline's (sign +1) or lies below it (-1). */
 export class EventRatioTest {
   /** By weight: increments of a candidate's event, then of a baseline's, by alternative. */
   private readonly increments = new Map<number, Float64Array>();
 
+  private readonly sums: Float64Array;
+
   constructor(
     private readonly ratio: number,
     private readonly sign: Sign = 1,
     private readonly ratios: readonly number[] = eventRatios,
-  ) {}
+  ) {
+    this.sums = new Float64Array(ratios.length);
+  }
 
   logE(epochs: readonly EpochEvents[]): number {
-    const sums = this.ratios.map(() => 0);
+    const { sums } = this;
+    sums.fill(0);
     let events = 0;
     for (const { weight, stable, candidate } of epochs) {
       if (stable + candidate === 0 || weight <= 0 || weight >= 1) continue;
@@ -25,7 +30,7 @@ export class EventRatioTest {
         sums[at] = (sums[at] ?? 0) + candidate * (increments[2 * at] ?? 0) + stable * (increments[2 * at + 1] ?? 0);
       }
     }
-    return events === 0 ? 0 : logMeanExp(sums);
+    return events === 0 ? 0 : logMeanExpOf(sums);
   }
 
   private incrementsOf(weight: number): Float64Array {
@@ -45,10 +50,13 @@ export class RateProof {
   /** By weight: increments of the candidate's event, its quiet answer, the baseline's event, its quiet answer, by bet. */
   private readonly increments = new Map<number, Float64Array>();
 
+  private readonly sums = new Float64Array(betShares.length);
+
   constructor(private readonly margin: number) {}
 
   logE(epochs: readonly EpochRates[]): number {
-    const sums = betShares.map(() => 0);
+    const { sums } = this;
+    sums.fill(0);
     for (const { weight, stable, stableEvents, candidate, candidateEvents } of epochs) {
       if (stable + candidate === 0 || weight <= 0 || weight >= 1) continue;
       const increments = this.incrementsOf(weight);
@@ -62,7 +70,7 @@ export class RateProof {
           (stable - stableEvents) * (increments[from + 3] ?? 0);
       }
     }
-    return logMeanExp(sums);
+    return logMeanExpOf(sums);
   }
 
   private incrementsOf(weight: number): Float64Array {

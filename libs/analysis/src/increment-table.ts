@@ -1,5 +1,4 @@
 // Increments of the label process, computed once per bucket and reused at every look: a look is then multiplications and additions only.
-import { highestBucket, lowestBucket } from './bucket-counts.js';
 import { labelIncrement, type Score, type Sign } from './label.js';
 
 /** One one-sided test of a metric: a sign, and how far the candidate's values are moved back before it is asked, in units of the axis. */
@@ -8,18 +7,17 @@ export interface TiltTest {
   readonly shift: number;
 }
 
-/** Room for buckets that were moved by a margin. */
-const margin = 600;
-const least = lowestBucket - margin;
-const rows = highestBucket - lowestBucket + 2 * margin + 1;
+const spareBuckets = 16;
 
-/** Rows of increments by bucket, one value per test and grid point, filled when first asked for. 12 kB and 8 B per value. */
+/** Rows of increments by bucket, one value per test and grid point, filled when first asked for: 8 B per value and 4 B per bucket of the range asked for. */
 export class IncrementTable {
   /** Length of a row: grid points of all tests. */
   readonly points: number;
   /** Row r begins at `offsetOf(bucket)`. Replaced when it grows: read it after `offsetOf`. */
   values: Float64Array;
-  private readonly offsets = new Int32Array(rows).fill(-1);
+  /** Offset of each bucket's row from `base` on, -1 when not filled. */
+  private offsets = new Int32Array(0);
+  private base = 0;
   private used = 0;
 
   /** `at`: the axis of a bucket. `arm` 0 is the baseline, whose values are never moved. */
@@ -31,16 +29,16 @@ export class IncrementTable {
     private readonly tests: readonly TiltTest[],
   ) {
     this.points = tests.reduce((sum, { sign }) => sum + score.grid(sign).length, 0);
-    this.values = new Float64Array(this.points * 64);
+    this.values = new Float64Array(this.points * 8);
   }
 
   offsetOf(index: number): number {
-    const row = Math.max(0, Math.min(rows - 1, index - least));
-    const known = this.offsets[row] ?? -1;
-    return known >= 0 ? known : this.fill(row);
+    const known = this.offsets[index - this.base] ?? -1;
+    return known >= 0 ? known : this.fill(index);
   }
 
-  private fill(row: number): number {
+  private fill(index: number): number {
+    if (index < this.base || index >= this.base + this.offsets.length) this.reach(index);
     const offset = this.used;
     if (offset + this.points > this.values.length) {
       const wider = new Float64Array(this.values.length * 2);
@@ -48,8 +46,8 @@ export class IncrementTable {
       this.values = wider;
     }
     this.used += this.points;
-    this.offsets[row] = offset;
-    const x = this.at(row + least);
+    this.offsets[index - this.base] = offset;
+    const x = this.at(index);
     let at = offset;
     for (const { sign, shift } of this.tests) {
       const moved = this.arm === 1 ? x - shift : x;
@@ -59,5 +57,15 @@ export class IncrementTable {
       }
     }
     return offset;
+  }
+
+  private reach(index: number): void {
+    const empty = this.offsets.length === 0;
+    const from = (empty ? index : Math.min(this.base, index)) - spareBuckets;
+    const to = (empty ? index : Math.max(this.base + this.offsets.length - 1, index)) + spareBuckets;
+    const wider = new Int32Array(to - from + 1).fill(-1);
+    wider.set(this.offsets, empty ? 0 : this.base - from);
+    this.offsets = wider;
+    this.base = from;
   }
 }

@@ -7,7 +7,7 @@ import { LatencyCheck } from './check-latency.js';
 import { ShapeCheck } from './check-shape.js';
 import { TiltedCheck, type TiltQuestion } from './check-tilted.js';
 import { failingChecks, weightsOf } from './combination.js';
-import { type Comparison, comparisonsOf, isMixed } from './epoch-counts.js';
+import { type Comparison, comparisonsOf, type Epoch, isMixed } from './epoch-counts.js';
 import type { FrozenScores } from './frozen-scores.js';
 import { inputDrift } from './input-drift.js';
 import type { CheckOptions, Judgement, JudgeOptions } from './judgement.js';
@@ -27,6 +27,8 @@ export class Judge {
   private readonly refusals: EventCheck;
   private readonly latency: LatencyCheck;
   private readonly assignment: AssignmentGuard;
+  private comparisons: readonly Comparison[] = [];
+  private scored: { readonly of: readonly Comparison[]; readonly key: string; readonly kept: readonly Comparison[] } | null = null;
   private scores: { readonly given: FrozenScores | null; readonly text: string; readonly kept: FrozenScores | null } | null = null;
 
   constructor(private readonly merged: MergedCounts) {
@@ -41,7 +43,7 @@ export class Judge {
 
   look(given: JudgeOptions): Judgement {
     const options = { ...given, scores: this.keptScores(given.scores) };
-    const comparisons = comparisonsOf(options.epochs);
+    const comparisons = this.keptComparisons(options.epochs);
     const counts = countAll(this.merged, options);
     const looks = this.lookAt(options, comparisons);
     const measured = looks.map((look) => look.measured);
@@ -72,7 +74,7 @@ export class Judge {
       combined: { logE: clamp(guarded ? total.logE : Math.min(total.logE, threshold - 1e-6)), threshold, share: total.share },
       promotion,
       amber: findings.filter(({ amber }) => amber === true).map(({ check }) => check),
-      drift: inputDrift(this.merged, options.currentEpoch, options.scores?.input, options.scores?.responses ?? 0),
+      drift: options.interval ? inputDrift(this.merged, options.currentEpoch, options.scores?.input, options.scores?.responses ?? 0) : null,
       assignment,
       counts,
     };
@@ -104,12 +106,32 @@ export class Judge {
       looks.push(
         this.tilted.quality.look(
           { check: 'quality', metric: 'quality', scale: 'linear', fits: known, margins: { up: null, down }, key: `${down}` },
-          scored(comparisons, checks.quality),
+          this.keptScored(comparisons, checks.quality),
           interval,
         ),
       );
     }
     return looks;
+  }
+
+  /** The same epochs as the same array: sums are kept for it. */
+  private keptComparisons(epochs: readonly Epoch[]): readonly Comparison[] {
+    const comparisons = comparisonsOf(epochs);
+    const same =
+      comparisons.length === this.comparisons.length &&
+      comparisons.every((one, at) => {
+        const before = this.comparisons[at];
+        return before?.epoch === one.epoch && before.weight === one.weight && before.baseline === one.baseline;
+      });
+    if (!same) this.comparisons = comparisons;
+    return this.comparisons;
+  }
+
+  private keptScored(comparisons: readonly Comparison[], rates: CheckOptions['quality']): readonly Comparison[] {
+    const key = `${rates.sampleStable} ${rates.sampleCandidate}`;
+    if (this.scored?.of !== comparisons || this.scored.key !== key)
+      this.scored = { of: comparisons, key, kept: scored(comparisons, rates) };
+    return this.scored.kept;
   }
 
   /** Stored scores are read anew for every look: as long as they say the same, what was computed with them stays. */

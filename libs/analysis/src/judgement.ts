@@ -48,7 +48,7 @@ export interface JudgeOptions {
   /** Bound on a false rollback over the whole rollout. */
   readonly alpha: number;
   readonly now: number;
-  /** Whether to compute the bounds of the effects (some tenths of a millisecond per check); nothing is decided by them. */
+  /** Whether to compute what is only shown, never decided by: bounds of the effects (some tenths of a millisecond per check) and drift of the input. */
   readonly interval?: boolean;
 }
 
@@ -59,7 +59,7 @@ export interface Judgement {
   readonly promotion: { readonly check: CheckName; readonly logE: number; readonly needed: number; readonly proven: boolean }[];
   /** Checks with smoke: no step forward, no rollback. */
   readonly amber: CheckName[];
-  /** Whether users ask for other things than when the scores were frozen; null without a reference or without an answer in this epoch. */
+  /** Whether users ask for other things than when the scores were frozen; null without a reference, without an answer in this epoch, or without `interval`. */
   readonly drift: InputDrift | null;
   /** Whether the arms got the share of requests that the coin gave them. */
   readonly assignment: AssignmentLook;

@@ -19,9 +19,17 @@ export interface LedgerClass {
 
 interface LedgerEpoch {
   readonly classes: Map<string, LedgerClass>;
+  /** Over all classes. */
+  readonly totals: Readonly<Record<ComparedArm, ArmCounts>>;
   /** In order of name; null when a class came since. */
   order: LedgerClass[] | null;
   readonly slices: LatencySlices;
+}
+
+interface KeptCells {
+  readonly comparisons: readonly Comparison[];
+  readonly structure: number;
+  readonly cells: readonly MetricCell[];
 }
 
 const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total', 'input', 'cost', 'quality'];
@@ -31,6 +39,9 @@ const noHistogram: Histogram = new Map();
 export class MergedCounts {
   private readonly epochs = new Map<number, LedgerEpoch>();
   private readonly slices: SliceOptions;
+  private readonly keptCells: Partial<Record<WindowMetric, KeptCells>> = {};
+  /** Grows with every class and epoch. */
+  private structure = 0;
   private firstCandidate: number | null = null;
 
   constructor(slices: SliceOptions = {}) {
@@ -56,29 +67,25 @@ export class MergedCounts {
 
   /** Sum of a count over the classes of an epoch. */
   sum(epoch: number, arm: ComparedArm, field: CountField): number {
-    let total = 0;
-    for (const { arms } of this.classes(epoch)) total += arms[arm].counts[field];
-    return total;
+    return this.epochs.get(epoch)?.totals[arm][field] ?? 0;
   }
 
   /** Newest assignment second with a response of this arm in an epoch. */
   lastAt(epoch: number, arm: ComparedArm): number | null {
-    let newest: number | null = null;
-    for (const { arms } of this.classes(epoch)) {
-      const { lastAt } = arms[arm].counts;
-      if (lastAt !== null) newest = Math.max(newest ?? 0, lastAt);
-    }
-    return newest;
+    return this.epochs.get(epoch)?.totals[arm].lastAt ?? null;
   }
 
-  /** Counts of one metric by compared epoch and class, in canonical order. */
-  cells(comparisons: readonly Comparison[], metric: WindowMetric): MetricCell[] {
+  /** Counts of one metric by compared epoch and class, in canonical order. The same array for the same array of comparisons until a class or epoch comes. */
+  cells(comparisons: readonly Comparison[], metric: WindowMetric): readonly MetricCell[] {
+    const kept = this.keptCells[metric];
+    if (kept?.comparisons === comparisons && kept.structure === this.structure) return kept.cells;
     const cells: MetricCell[] = [];
     for (const { epoch, weight, baseline } of comparisons) {
       for (const { promptClass, arms } of this.classes(epoch)) {
         cells.push({ promptClass, weight, baseline: arms[baseline].metrics[metric], candidate: arms.candidate.metrics[metric] });
       }
     }
+    this.keptCells[metric] = { comparisons, structure: this.structure, cells };
     return cells;
   }
 
@@ -92,17 +99,9 @@ export class MergedCounts {
     if (key.arm === null || key.epoch === null) return;
     const epoch = this.epochOf(key.epoch);
     const cell = this.classOf(epoch, key.promptClass).arms[key.arm];
-    const sums = cell.counts;
-    sums.responses += counts.responses;
-    sums.failures += counts.errors + counts.timeouts + counts.unfinished + counts.nonFinite;
-    sums.refusals += counts.refusals;
-    sums.loops += counts.loops;
-    sums.clientGone += counts.clientGone;
-    sums.units += counts.units;
-    if (counts.responses > 0) {
-      sums.lastAt = Math.max(sums.lastAt ?? 0, key.secondAt);
-      if (key.arm === 'candidate') this.firstCandidate = Math.min(this.firstCandidate ?? key.secondAt, key.secondAt);
-    }
+    addCounts(cell.counts, window);
+    addCounts(epoch.totals[key.arm], window);
+    if (counts.responses > 0 && key.arm === 'candidate') this.firstCandidate = Math.min(this.firstCandidate ?? key.secondAt, key.secondAt);
     for (const metric of metrics) {
       // Stored windows may lack a metric that came later.
       const histogram = counts.histograms[metric] ?? noHistogram;
@@ -116,8 +115,10 @@ export class MergedCounts {
   private epochOf(number: number): LedgerEpoch {
     let epoch = this.epochs.get(number);
     if (!epoch) {
-      epoch = { classes: new Map(), order: null, slices: new LatencySlices(this.slices) };
+      const totals = { stable: noCounts(), candidate: noCounts(), control: noCounts() };
+      epoch = { classes: new Map(), totals, order: null, slices: new LatencySlices(this.slices) };
       this.epochs.set(number, epoch);
+      this.structure += 1;
     }
     return epoch;
   }
@@ -128,9 +129,20 @@ export class MergedCounts {
       found = { promptClass, arms: { stable: newCell(), candidate: newCell(), control: newCell() } };
       epoch.classes.set(promptClass, found);
       epoch.order = null;
+      this.structure += 1;
     }
     return found;
   }
+}
+
+function addCounts(sums: ArmCounts, { key, counts }: Window): void {
+  sums.responses += counts.responses;
+  sums.failures += counts.errors + counts.timeouts + counts.unfinished + counts.nonFinite;
+  sums.refusals += counts.refusals;
+  sums.loops += counts.loops;
+  sums.clientGone += counts.clientGone;
+  sums.units += counts.units;
+  if (counts.responses > 0) sums.lastAt = Math.max(sums.lastAt ?? 0, key.secondAt);
 }
 
 function newCell(): LedgerCell {

@@ -14,6 +14,16 @@ export function logMeanExp(logs: readonly number[], weights?: readonly number[])
   return largest + Math.log(sum);
 }
 
+/** ln of the mean of exp of a part of an array, in order; the same as `logMeanExp` of the part, without a copy. -Infinity when all are. */
+export function logMeanExpOf(logs: Float64Array, from = 0, to = logs.length): number {
+  let largest = -Infinity;
+  for (let at = from; at < to; at += 1) largest = Math.max(largest, logs[at] ?? -Infinity);
+  if (largest === -Infinity) return -Infinity;
+  let sum = 0;
+  for (let at = from; at < to; at += 1) sum += Math.exp((logs[at] ?? -Infinity) - largest);
+  return largest + Math.log(sum / (to - from));
+}
+
 /** Weighted average of e-values over checks: dominates weighted Bonferroni under any dependence. `share` is each check's part of the total. */
 export function combine<Name extends string>(
   logE: Readonly<Partial<Record<Name, number>>>,

@@ -2,7 +2,7 @@
 import type { BucketCounts } from './bucket-counts.js';
 import { IncrementTable, type TiltTest } from './increment-table.js';
 import type { Score } from './label.js';
-import { logMeanExp } from './mixture.js';
+import { logMeanExpOf } from './mixture.js';
 
 /** Counts of one metric in one epoch and class, both arms. */
 export interface MetricCell {
@@ -30,72 +30,105 @@ export interface TiltAnswer {
   readonly nCandidate: number;
 }
 
-interface CachedSums {
-  version: number;
-  table: IncrementTable;
+export interface TiltSight {
+  readonly all: TiltAnswer;
+  /** Classes with an answer of either arm. */
+  readonly classes: ReadonlyMap<string, TiltAnswer>;
+}
+
+/** One arm of one cell: its sums as of `version`. */
+interface ArmSums {
+  readonly counts: BucketCounts;
+  readonly table: IncrementTable;
   readonly sums: Float64Array;
+  version: number;
 }
 
 interface ClassSums {
+  readonly arms: ArmSums[];
+  readonly cells: MetricCell[];
   readonly sums: Float64Array;
-  nBaseline: number;
-  nCandidate: number;
+  answer: TiltAnswer | null;
 }
 
 /**
  * Equal to `tiltLogE` over the same counts (up to rounding), whatever the order in which they came: a dirty cell is summed anew over its buckets in
- * ascending order, and cells are added in the order given. Cost of a look: cells x points, plus buckets x points of each dirty cell.
+ * ascending order, and cells are added in the order given. Cost of a look: points x cells of the classes that changed, and buckets x points of each
+ * dirty cell. The same object is returned as long as nothing changed.
  */
 export class TiltSums {
   private readonly tables = new Map<string, Map<number, readonly [IncrementTable, IncrementTable]>>();
-  private readonly cached = new WeakMap<BucketCounts, CachedSums>();
   private readonly options: TiltSumsOptions;
+  private cells: readonly MetricCell[] | null = null;
+  private classes = new Map<string, ClassSums>();
+  private sight: TiltSight | null = null;
+  /** Where the grid of each test begins in a row of sums, and where the last one ends. */
+  private bounds: readonly number[] = [];
 
   constructor(options: TiltSumsOptions) {
     this.options = options;
   }
 
-  /** `cells` in a canonical order (epoch, then class). No cells: every ln e-value is 0. */
-  look(cells: readonly MetricCell[]): { readonly all: TiltAnswer; readonly classes: ReadonlyMap<string, TiltAnswer> } {
-    const byClass = new Map<string, ClassSums>();
-    for (const { promptClass, weight, baseline, candidate } of cells) {
-      if (baseline.total === 0 && candidate.total === 0) continue;
-      const judged = this.options.judgedClass(promptClass);
-      const [table0, table1] = this.tablesOf(judged, weight);
-      let of = byClass.get(judged);
-      if (!of) {
-        of = { sums: new Float64Array(table0.points), nBaseline: 0, nCandidate: 0 };
-        byClass.set(judged, of);
-      }
-      of.nBaseline += baseline.total;
-      of.nCandidate += candidate.total;
-      addInto(of.sums, this.sumsOf(baseline, table0));
-      addInto(of.sums, this.sumsOf(candidate, table1));
+  /** `cells` in a canonical order (epoch, then class). No counts: every ln e-value is 0. */
+  look(cells: readonly MetricCell[]): TiltSight {
+    if (cells !== this.cells) this.arrange(cells);
+    let changed = this.sight === null;
+    for (const of of this.classes.values()) {
+      if (!refresh(of)) continue;
+      of.answer = null;
+      changed = true;
     }
-    const classes = new Map<string, TiltAnswer>();
-    let all: ClassSums | null = null;
-    for (const [judged, of] of byClass) {
-      classes.set(judged, this.answer(judged, of));
-      all ??= { sums: new Float64Array(of.sums.length), nBaseline: 0, nCandidate: 0 };
-      addInto(all.sums, of.sums);
-      all.nBaseline += of.nBaseline;
-      all.nCandidate += of.nCandidate;
-    }
-    const [first] = byClass.keys();
-    if (!all || first === undefined) return { all: { logE: this.options.testsOf('*').map(() => 0), nBaseline: 0, nCandidate: 0 }, classes };
-    return { all: this.answer(first, all), classes };
+    if (changed || !this.sight) this.sight = this.answerAll();
+    return this.sight;
   }
 
-  private answer(judged: string, { sums, nBaseline, nCandidate }: ClassSums): TiltAnswer {
-    const score = this.options.scoreOf(judged);
-    let from = 0;
-    const logE = this.options.testsOf(judged).map(({ sign }) => {
-      const to = from + score.grid(sign).length;
-      const points = [...sums.subarray(from, to)];
-      from = to;
-      return logMeanExp(points);
-    });
+  private answerAll(): TiltSight {
+    const classes = new Map<string, TiltAnswer>();
+    const total = new Float64Array(this.bounds.at(-1) ?? 0);
+    let [nBaseline, nCandidate] = [0, 0];
+    for (const [judged, of] of this.classes) {
+      of.answer ??= this.answer(
+        of.sums,
+        of.cells.reduce((n, { baseline }) => n + baseline.total, 0),
+        of.cells.reduce((n, { candidate }) => n + candidate.total, 0),
+      );
+      const { answer } = of;
+      if (answer.nBaseline + answer.nCandidate === 0) continue;
+      classes.set(judged, answer);
+      addInto(total, of.sums);
+      nBaseline += answer.nBaseline;
+      nCandidate += answer.nCandidate;
+    }
+    return { all: this.answer(total, nBaseline, nCandidate), classes };
+  }
+
+  private answer(sums: Float64Array, nBaseline: number, nCandidate: number): TiltAnswer {
+    const logE: number[] = [];
+    for (let test = 0; test + 1 < this.bounds.length; test += 1) logE.push(logMeanExpOf(sums, this.bounds[test], this.bounds[test + 1]));
     return { logE, nBaseline, nCandidate };
+  }
+
+  private arrange(cells: readonly MetricCell[]): void {
+    this.cells = cells;
+    this.sight = null;
+    this.classes = new Map();
+    const score = this.options.scoreOf('*');
+    const bounds = [0];
+    for (const { sign } of this.options.testsOf('*')) bounds.push((bounds.at(-1) ?? 0) + score.grid(sign).length);
+    this.bounds = bounds;
+    for (const cell of cells) {
+      const judged = this.options.judgedClass(cell.promptClass);
+      let of = this.classes.get(judged);
+      if (!of) {
+        of = { arms: [], cells: [], sums: new Float64Array(bounds.at(-1) ?? 0), answer: null };
+        this.classes.set(judged, of);
+      }
+      const [table0, table1] = this.tablesOf(judged, cell.weight);
+      of.cells.push(cell);
+      for (const [counts, table] of [[cell.baseline, table0] as const, [cell.candidate, table1] as const]) {
+        of.arms.push({ counts, table, sums: new Float64Array(table.points), version: 0 });
+      }
+    }
   }
 
   private tablesOf(judged: string, weight: number): readonly [IncrementTable, IncrementTable] {
@@ -113,20 +146,22 @@ export class TiltSums {
     }
     return tables;
   }
+}
 
-  private sumsOf(counts: BucketCounts, table: IncrementTable): Float64Array {
-    let cached = this.cached.get(counts);
-    if (cached?.table !== table) {
-      cached = { version: -1, table, sums: new Float64Array(table.points) };
-      this.cached.set(counts, cached);
-    }
-    if (cached.version !== counts.version) {
-      cached.sums.fill(0);
-      accumulate(cached.sums, counts, table, 0);
-      cached.version = counts.version;
-    }
-    return cached.sums;
+/** Sums the dirty cells of a class anew; whether there was any. */
+function refresh({ arms, sums }: ClassSums): boolean {
+  let dirty = false;
+  for (const arm of arms) {
+    if (arm.version === arm.counts.version) continue;
+    arm.sums.fill(0);
+    accumulate(arm.sums, arm.counts, arm.table, 0);
+    arm.version = arm.counts.version;
+    dirty = true;
   }
+  if (!dirty) return false;
+  sums.fill(0);
+  for (const arm of arms) if (arm.version > 0) addInto(sums, arm.sums);
+  return true;
 }
 
 /** Adds count x increments of all buckets, each moved down by `move` buckets, in ascending order. */
