@@ -1,90 +1,62 @@
 // The block sign test: latency when each arm has a queue of its own. Private bursts make single responses dependent, blocks longer than a burst are not.
+import type { Sign } from './label.js';
 import { logMeanExp } from './mixture.js';
-import type { Window } from './window.js';
+import { gamma } from './sketch.js';
 
-const betSizes: readonly number[] = [0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
-const minPerArm = 5;
+/** Stakes of the bets on the next block's sign; the e-value is the average over them. */
+export const blockBets: readonly number[] = [0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
 
-/** One closed block: start and end of its assignment time, responses and mean ln(latency ms) of each arm. */
+/** Finished answers that each arm needs in a block. */
+export const leastPerArm = 5;
+
+/** Of stable (or control), then of the candidate. */
+export type PerArm = readonly [baseline: number, candidate: number];
+
+/**
+ * One closed block. Integers only, so that the same answers give the same block in any order of adding. The mean ln of an arm is that of its buckets'
+ * representatives: a constant + ln(gamma) x indexSum / n.
+ */
 export interface Block {
   readonly startAt: number;
   readonly endAt: number;
-  readonly nStable: number;
-  readonly nCandidate: number;
-  readonly lnStable: number;
-  readonly lnCandidate: number;
+  readonly n: PerArm;
+  /** Sum of bucket indices. */
+  readonly indexSum: PerArm;
+  /** Answers above each tail edge that was asked for, in the order asked. */
+  readonly over: readonly PerArm[];
 }
 
-export interface BlockOptions {
-  readonly blockMs: number;
-  /** A block counts only when `now` is this far past its end: answers that are still running then are outliers, not the rule. */
-  readonly settleMs: number;
-  readonly now: number;
+/** How many blocks said what. */
+export interface SignCounts {
+  readonly slower: number;
+  readonly alike: number;
+  readonly faster: number;
 }
 
-/** Finished responses and sum of ln(latency ms) of stable, then the candidate, in one second (or slice) of assignment. */
-export interface ArmSeconds {
-  readonly at: number;
-  readonly n: readonly [number, number];
-  readonly lnSum: readonly [number, number];
+/** What a block says of one margin: 1 slower, -1 faster, 0 alike. */
+export type BlockTest = (block: Block) => -1 | 0 | 1;
+
+/** Sign of mean ln(candidate) - ln(1 + margin) - mean ln(baseline). `margin` > -1; values as their buckets' representatives, within 1% in both arms. */
+export function centreSign({ n, indexSum }: Block, margin: number): -1 | 0 | 1 {
+  // Multiplied out: integers until the margin comes in, hence the same on every machine.
+  return signOf(indexSum[1] * n[0] - indexSum[0] * n[1] - (Math.log1p(margin) / Math.log(gamma)) * n[0] * n[1]);
 }
 
-/** Cuts windows of both arms into blocks by assignment second. */
-export function cutBlocks(windows: readonly Window[], options: BlockOptions): Block[] {
-  const seconds = new Map<number, { at: number; n: [number, number]; lnSum: [number, number] }>();
-  for (const { key, counts } of windows) {
-    if (key.arm === null || key.arm === 'control' || counts.lnTotalCount === 0) continue;
-    const arm = key.arm === 'candidate' ? 1 : 0;
-    const cell = seconds.get(key.secondAt) ?? { at: key.secondAt, n: [0, 0], lnSum: [0, 0] };
-    cell.n[arm] += counts.lnTotalCount;
-    cell.lnSum[arm] += counts.lnTotalSum;
-    seconds.set(key.secondAt, cell);
-  }
-  return cutSeconds(
-    [...seconds.values()].sort((a, b) => a.at - b.at),
-    options,
-  );
+/** Sign of the candidate's share above its edge less the baseline's above its own; edges by position in `over`. */
+export function tailSign({ n, over }: Block, baselineEdge: number, candidateEdge: number): -1 | 0 | 1 {
+  return signOf((over[candidateEdge]?.[1] ?? 0) * n[0] - (over[baselineEdge]?.[0] ?? 0) * n[1]);
 }
 
-/** Cuts seconds, in order of time, into blocks; a block grows by whole lengths until each arm has 5 finished responses. */
-export function cutSeconds(seconds: readonly ArmSeconds[], { blockMs, settleMs, now }: BlockOptions): Block[] {
-  const first = seconds[0]?.at;
-  if (first === undefined) return [];
-  const blocks: Block[] = [];
-  let startAt = first;
-  let endAt = first + blockMs;
-  let n: [number, number] = [0, 0];
-  let sum: [number, number] = [0, 0];
-  const close = (): void => {
-    blocks.push({ startAt, endAt, nStable: n[0], nCandidate: n[1], lnStable: sum[0] / n[0], lnCandidate: sum[1] / n[1] });
-    startAt = endAt;
-    endAt = startAt + blockMs;
-    n = [0, 0];
-    sum = [0, 0];
-  };
-  const settled = (): boolean => endAt + settleMs <= now;
-  for (const { at: second, n: added, lnSum } of seconds) {
-    while (second >= endAt && settled()) {
-      if (n[0] >= minPerArm && n[1] >= minPerArm) close();
-      else endAt += blockMs;
-    }
-    if (second >= endAt) return blocks;
-    n = [n[0] + added[0], n[1] + added[1]];
-    sum = [sum[0] + lnSum[0], sum[1] + lnSum[1]];
-  }
-  if (n[0] >= minPerArm && n[1] >= minPerArm && settled()) close();
-  return blocks;
+function signOf(value: number): -1 | 0 | 1 {
+  return value > 0 ? 1 : value < 0 ? -1 : 0;
 }
 
-/** ln of the e-value that the candidate is slower (sign +1) or faster (-1) than (1 + margin) x stable, by the sign of each block's difference. */
-export function blockSignLogE(blocks: readonly Block[], margin: number, sign: 1 | -1 = 1): number {
-  if (blocks.length === 0) return 0;
-  const shift = Math.log1p(margin);
-  return logMeanExp(
-    betSizes.map((bet) => {
-      let sum = 0;
-      for (const block of blocks) sum += Math.log1p(bet * sign * Math.sign(block.lnCandidate - shift - block.lnStable));
-      return sum;
-    }),
-  );
+/**
+ * ln of the e-value that the candidate is slower (sign +1) or faster (-1) than the margin at which the signs were taken: the mean over bets of
+ * PROD (1 + bet x sign). Exact when both signs are equally likely in each block, whatever came before. At alpha = 1% at least 10 blocks are needed.
+ */
+export function blockSignLogE({ slower, faster }: SignCounts, sign: Sign = 1): number {
+  const [won, lost] = sign > 0 ? [slower, faster] : [faster, slower];
+  if (won + lost === 0) return 0;
+  return logMeanExp(blockBets.map((bet) => won * Math.log1p(bet) + lost * Math.log1p(-bet)));
 }

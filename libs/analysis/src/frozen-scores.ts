@@ -6,7 +6,6 @@ import { type LatencyMetric, latencyMetrics } from './latency-slices.js';
 import { fitLinearTilt } from './linear-tilt.js';
 import { fitLogTilt, logTilt } from './log-tilt.js';
 import { countOf, gamma, mergeInto, quantileBucket } from './sketch.js';
-import { step } from './step.js';
 import type { TiltParameters } from './tilt.js';
 import type { Histogram, Window, WindowMetric } from './window.js';
 
@@ -21,6 +20,8 @@ export interface ShapeBounds {
 
 /** Tail thresholds of one latency: upper edges of the buckets that hold stable's quantiles, milliseconds. */
 export interface TailThresholds {
+  /** Stable's middle; rows of older versions lack it. */
+  readonly p50Ms?: number;
   readonly p95Ms: number;
   readonly p99Ms: number;
 }
@@ -73,8 +74,8 @@ export function fitScores(
   };
   const tails = (metric: LatencyMetric): TailThresholds | null => {
     const histogram = metric === 'total' ? total : merged(windows, metric);
-    const [p95Ms, p99Ms] = [edge(histogram, 0.95), edge(histogram, 0.99)];
-    return p95Ms === null || p99Ms === null ? null : { p95Ms, p99Ms };
+    const [p50Ms, p95Ms, p99Ms] = [edge(histogram, 0.5), edge(histogram, 0.95), edge(histogram, 0.99)];
+    return p50Ms === null || p95Ms === null || p99Ms === null ? null : { p50Ms, p95Ms, p99Ms };
   };
   const by = (metric: WindowMetric): Record<string, Histogram> => thickClasses(windows, metric, minPerClass);
   const entropy = by('entropy');
@@ -147,7 +148,8 @@ export function tiltScores(fits: Readonly<Record<string, TiltParameters>>): ((pr
   return pooled ? (promptClass) => scores.get(promptClass) ?? pooled : null;
 }
 
-/** The gross latency score: the tail above the reference's P99. */
-export function grossScore(scores: FrozenScores): Score | null {
-  return scores.totalP99Ms === null ? null : step(scores.totalP99Ms, 0.01);
+/** Thresholds of one latency. Rows of older versions know the P99 of the whole request alone. Null: stable's reference had none of it. */
+export function latencyThresholds(scores: FrozenScores, metric: LatencyMetric): Partial<TailThresholds> | null {
+  if (scores.latency) return scores.latency[metric];
+  return metric === 'total' && scores.totalP99Ms !== null ? { p99Ms: scores.totalP99Ms } : null;
 }

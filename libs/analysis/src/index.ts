@@ -1,9 +1,11 @@
 // Pure: what the numbers say.
 export * from './assignment.js';
 export * from './bands.js';
+export * from './block-cutter.js';
 export * from './block-sign.js';
 export * from './bucket-counts.js';
 export * from './change-detector.js';
+export * from './check-latency.js';
 export * from './display-band.js';
 export * from './epoch-counts.js';
 export * from './event-ratio.js';
@@ -23,6 +25,7 @@ export * from './paired-book.js';
 export * from './paired-window.js';
 export * from './sketch.js';
 export * from './step.js';
+export * from './step-counts.js';
 export * from './tilt.js';
 export * from './tilt-process.js';
 export * from './tilt-sums.js';

@@ -3,7 +3,7 @@ import type { CheckName, Finding } from '#libs/base';
 import { AssignmentGuard } from './assignment.js';
 import { bandMargins, bandOf } from './bands.js';
 import { EventCheck } from './check-events.js';
-import { LatencyCheck } from './check-latency.js';
+import { LatencyChecks } from './check-latency.js';
 import { ShapeCheck } from './check-shape.js';
 import { TiltedCheck, type TiltQuestion } from './check-tilted.js';
 import { failingChecks, weightsOf } from './combination.js';
@@ -25,7 +25,7 @@ export class Judge {
   private readonly shape: ShapeCheck;
   private readonly errors: EventCheck;
   private readonly refusals: EventCheck;
-  private readonly latency: LatencyCheck;
+  private readonly latency: LatencyChecks;
   private readonly assignment: AssignmentGuard;
   private comparisons: readonly Comparison[] = [];
   private scored: { readonly of: readonly Comparison[]; readonly key: string; readonly kept: readonly Comparison[] } | null = null;
@@ -37,7 +37,7 @@ export class Judge {
     this.shape = new ShapeCheck(merged);
     this.errors = new EventCheck(merged, { check: 'errors', field: 'failures', verb: 'failed' });
     this.refusals = new EventCheck(merged, { check: 'refusals', field: 'refusals', verb: 'refused to answer' });
-    this.latency = new LatencyCheck(merged);
+    this.latency = new LatencyChecks(merged);
     this.assignment = new AssignmentGuard(merged);
   }
 
@@ -80,7 +80,10 @@ export class Judge {
     };
   }
 
-  private lookAt({ checks, scores, promotion, interval = false, now }: JudgeOptions, comparisons: readonly Comparison[]): CheckLook[] {
+  private lookAt(
+    { checks, epochs, scores, promotion, interval = false, now }: JudgeOptions,
+    comparisons: readonly Comparison[],
+  ): CheckLook[] {
     const looks: CheckLook[] = [];
     const amberLogE = Math.log(1 / promotion.alpha);
     for (const check of ['entropy', 'length'] as const) {
@@ -90,7 +93,9 @@ export class Judge {
     if (isOn(checks, 'shape')) looks.push(this.shape.look(shapeQuestion(checks, scores), comparisons));
     if (checks.errors.enabled) looks.push(this.errors.look(checks.errors, comparisons));
     if (isOn(checks, 'refusals')) looks.push(this.refusals.look(checks.refusals, comparisons));
-    if (checks.latency.enabled) looks.push({ measured: this.latency.look(checks.latency, comparisons, scores, now), proofLogE: null });
+    if (checks.latency.enabled) {
+      looks.push(...this.latency.look({ options: checks.latency, epochs, comparisons, scores, now, amberLogE }));
+    }
     if (isOn(checks, 'cost')) {
       const { up } = checks.cost;
       const look = this.tilted.cost.look(

@@ -1,6 +1,7 @@
 // What a judgement is asked with and what it answers.
 import type { CheckName, Finding } from '#libs/base';
 import type { AssignmentLook } from './assignment.js';
+import type { LatencyOptions } from './check-latency.js';
 import type { Epoch } from './epoch-counts.js';
 import type { FrozenScores } from './frozen-scores.js';
 import type { InputDrift } from './input-drift.js';
@@ -23,15 +24,7 @@ export interface CheckOptions {
   readonly length: Centred;
   readonly errors: Weighted & { readonly ratio: number; readonly proofMargin: number };
   readonly refusals: Weighted & { readonly ratio: number; readonly proofMargin: number };
-  readonly latency: Weighted & {
-    readonly margin: number;
-    readonly gross: number;
-    readonly proofMargin: number;
-    readonly proofBlocks: number;
-    readonly blockS: number;
-    readonly settleS: number;
-    readonly tailsFromPct: number;
-  };
+  readonly latency: Weighted & LatencyOptions;
   readonly cost: Weighted & { readonly up: number };
   readonly quality: Weighted & { readonly down: number; readonly sampleStable: number; readonly sampleCandidate: number };
   readonly memory: { readonly enabled: boolean; readonly maxShare: number; readonly maxRestarts: number };

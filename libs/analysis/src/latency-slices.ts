@@ -46,10 +46,16 @@ export interface SliceOptions {
   readonly tailFrom?: Partial<Record<LatencyMetric, number>>;
 }
 
+/** Lowered to the start of each slice that changed; its owner sets it back to Infinity when it has looked. */
+export interface ChangeMark {
+  at: number;
+}
+
 /** Slices of one epoch. */
 export class LatencySlices {
   private readonly slices = new Map<number, OpenSlice>();
-  private order: LatencySlice[] | null = null;
+  private readonly order: LatencySlice[] = [];
+  private readonly marks: ChangeMark[] = [];
   private readonly sliceMs: number;
   private readonly tailFrom: Partial<Record<LatencyMetric, number>>;
 
@@ -66,8 +72,9 @@ export class LatencySlices {
     if (!slice) {
       slice = { at, arms: { stable: noArm, candidate: noArm, control: noArm } };
       this.slices.set(at, slice);
-      this.order = null;
+      this.place(slice);
     }
+    for (const mark of this.marks) mark.at = Math.min(mark.at, at);
     if (slice.arms[arm] === noArm) slice.arms[arm] = emptyArm();
     const cells = slice.arms[arm];
     for (const metric of latencyMetrics) {
@@ -85,7 +92,31 @@ export class LatencySlices {
 
   /** In order of time. */
   all(): readonly LatencySlice[] {
-    this.order ??= [...this.slices.values()].sort((a, b) => a.at - b.at);
     return this.order;
   }
+
+  /** A mark that tells from where on slices changed since its owner last looked. Begins at -Infinity. */
+  watch(): ChangeMark {
+    const mark = { at: -Infinity };
+    this.marks.push(mark);
+    return mark;
+  }
+
+  /** Nearly always at the end. */
+  private place(slice: LatencySlice): void {
+    this.order.splice(firstFrom(this.order, slice.at), 0, slice);
+  }
+}
+
+/** Position of the first slice that starts at `at` or later. */
+export function firstFrom(slices: readonly LatencySlice[], at: number): number {
+  let [low, high] = [0, slices.length];
+  const last = slices[high - 1];
+  if (last === undefined || last.at < at) return high;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((slices[middle]?.at ?? 0) < at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

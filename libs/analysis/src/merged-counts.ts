@@ -2,7 +2,7 @@
 import type { ComparedArm } from '#libs/base';
 import { BucketCounts } from './bucket-counts.js';
 import { type ArmCounts, type Comparison, type CountField, noCounts } from './epoch-counts.js';
-import { type LatencySlice, LatencySlices, type SliceOptions } from './latency-slices.js';
+import { type ChangeMark, type LatencySlice, LatencySlices, type SliceOptions } from './latency-slices.js';
 import type { MetricCell } from './tilt-sums.js';
 import type { Histogram, Window, WindowMetric } from './window.js';
 
@@ -92,6 +92,11 @@ export class MergedCounts {
   /** Latencies of an epoch by second (or slice of `sliceMs`) of assignment, in order of time. */
   seconds(epoch: number): readonly LatencySlice[] {
     return this.epochs.get(epoch)?.slices.all() ?? [];
+  }
+
+  /** Tells from where on latencies of an epoch changed since last asked; null while nothing of the epoch came. */
+  watchSeconds(epoch: number): ChangeMark | null {
+    return this.epochs.get(epoch)?.slices.watch() ?? null;
   }
 
   private addOne(window: Window): void {
