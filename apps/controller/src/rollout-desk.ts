@@ -83,12 +83,15 @@ export class RolloutDesk {
         remedy: 'Name another version.',
       });
     }
+    const judge = await this.judgeOf(tx, plan.value);
+    if (!judge.ok) return judge;
+    const { checks } = plan.value;
     const created = await this.stores.rollouts.create(tx, {
       id: this.ids.uuid(),
       modelId: model.id,
       stableVersionId: model.stableVersionId,
       candidateVersionId: candidate.id,
-      plan: { ...plan.value, control: control.value },
+      plan: { ...plan.value, control: control.value, checks: { ...checks, quality: { ...checks.quality, judge: judge.value } } },
       salt: Buffer.from(this.rng.bytes(16)).toString('hex'),
       createdBy: request.actor,
     });
@@ -126,6 +129,25 @@ export class RolloutDesk {
       });
     }
     return ok({ version: control.version, versionId: version.id });
+  }
+
+  /** Who judges quality, with the id of a version that is named. */
+  private async judgeOf(tx: EntityManager, { checks: { quality } }: Plan): Promise<Outcome<Plan['checks']['quality']['judge']>> {
+    if (!quality.enabled || !quality.judge) return ok(quality.judge);
+    const model = await this.stores.models.byName(tx, quality.judge.model);
+    if (!model) {
+      return fail({
+        code: 'model.not-found',
+        message: `There is no model "${quality.judge.model}" that could judge.`,
+        field: 'plan.checks.quality.judge.model',
+        remedy: 'Register it and a version of it first, or set the judge to null.',
+      });
+    }
+    if (quality.judge.version === null) return ok(quality.judge);
+    const version = await this.stores.versions.byLabel(tx, model.id, quality.judge.version);
+    return version
+      ? ok({ ...quality.judge, versionId: version.id })
+      : versionUnknown(model.name, quality.judge.version, 'plan.checks.quality.judge.version');
   }
 
   /** Everything that belongs to a new rollout beside its row. */

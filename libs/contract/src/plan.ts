@@ -63,6 +63,16 @@ const checks = z.strictObject({
       down: z.number().gt(0).lt(1).optional(),
       sampleStable: share.optional(),
       sampleCandidate: share.optional(),
+      judge: z
+        .strictObject({
+          model: z.string().min(1).max(128),
+          version: z.string().min(1).max(128).nullable().optional(),
+          concurrentRequests: z.int().min(1).max(1_024).optional(),
+          tokensPerSecond: z.number().gt(0).max(1_000_000).optional(),
+        })
+        .nullable()
+        .optional(),
+      feedback: z.enum(['shown', 'judged']).optional(),
     })
     .optional(),
   memory: z

@@ -60,6 +60,8 @@ export function checkPlan(plan: Plan): Outcome<Plan> {
 
 function checkBounds(plan: Plan): Outcome<Plan> {
   const { maxExpectedShift, freeze, shadow } = plan;
+  const scorers = checkScorers(plan.checks.quality);
+  if (!scorers.ok) return scorers;
   if (maxExpectedShift.lower > 1 || maxExpectedShift.upper < 1) {
     return fail({
       code: 'plan.shift-excludes-none',
@@ -95,4 +97,34 @@ function checkBounds(plan: Plan): Outcome<Plan> {
     });
   }
   return ok(plan);
+}
+
+/** Who scores answers: a judge or users, and then with a sampling that is known. */
+function checkScorers({ enabled, judge, feedback, sampleStable, sampleCandidate }: Plan['checks']['quality']): Outcome<null> {
+  if (!enabled) return ok(null);
+  if (judge === null && feedback !== 'judged') {
+    return fail({
+      code: 'plan.nobody-scores',
+      message: 'The check of quality is on and nobody scores answers.',
+      field: 'plan.checks.quality.judge',
+      remedy: 'Name a model that judges (judge: {model}), or say feedback: "judged" to decide by what comes to POST /v1/feedback.',
+    });
+  }
+  if (judge !== null && feedback === 'judged') {
+    return fail({
+      code: 'plan.two-scorers',
+      message: 'A judge and users score by different measures and sample differently: their scores cannot be one check.',
+      field: 'plan.checks.quality.feedback',
+      remedy: 'Leave one out: judge: null, or feedback: "shown".',
+    });
+  }
+  if (feedback === 'judged' && sampleStable !== sampleCandidate) {
+    return fail({
+      code: 'plan.feedback-sampled',
+      message: `Users rate both arms alike or not at all; the shares ${sampleStable} and ${sampleCandidate} would be taken for how they choose.`,
+      field: 'plan.checks.quality.sampleStable',
+      remedy: 'Set sampleStable and sampleCandidate to 1.',
+    });
+  }
+  return ok(null);
 }

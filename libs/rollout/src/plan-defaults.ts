@@ -1,5 +1,5 @@
 // What a plan means that leaves things out: the product's defaults, and what a plan that was stored before a field existed was understood to say.
-import type { GatePolicy, Plan, PlanStep, ShadowPlan } from './plan.js';
+import type { GatePolicy, JudgePolicy, Plan, PlanStep, ShadowPlan } from './plan.js';
 
 /** What a plan has that says nothing else. */
 export const defaultPlan: Plan = {
@@ -33,7 +33,7 @@ export const defaultPlan: Plan = {
       tailsFromPct: 25,
     },
     cost: { enabled: false, weight: 0.05, up: 0.5 },
-    quality: { enabled: false, weight: 0.15, down: 0.02, sampleStable: 0.05, sampleCandidate: 1 },
+    quality: { enabled: false, weight: 0.15, down: 0.02, sampleStable: 0.05, sampleCandidate: 1, judge: null, feedback: 'shown' },
     memory: { enabled: true, maxShare: 0.95, maxRestarts: 3 },
   },
   promotion: { alpha: 0.05, gating: ['entropy', 'errors'], approval: false },
@@ -56,6 +56,9 @@ export const defaultShadow: Omit<ShadowPlan, 'share'> = {
   minPairs: 150,
   deadlineS: 86_400,
 };
+/** Bounds of a judge that names none. */
+export const defaultJudge: Pick<JudgePolicy, 'concurrentRequests' | 'tokensPerSecond'> = { concurrentRequests: 2, tokensPerSecond: 500 };
+
 export const defaultStep: Omit<PlanStep, 'weightPct'> = { minS: 300, minResponses: 50, deadlineS: 86_400, approval: false };
 
 const off = { enabled: false };

@@ -114,6 +114,19 @@ export interface LatencyCheck {
   readonly tailsFromPct: number;
 }
 
+/** A model of the same gateways that is asked what live answers are worth, behind everything else that its engine has to do. */
+export interface JudgePolicy {
+  readonly model: string;
+  /** Label; null = whatever version serves the model at that time. */
+  readonly version: string | null;
+  /** Of the named version, found when the rollout starts; null without one. */
+  readonly versionId: string | null;
+  /** Answers that are judged at once, over all gateways together. */
+  readonly concurrentRequests: number;
+  /** Tokens of questions and verdicts, per second on average, over all gateways together. */
+  readonly tokensPerSecond: number;
+}
+
 /** A check that may be asked for a promotion proof. */
 export type GatingCheck = 'entropy' | 'length' | 'errors' | 'refusals' | 'latency' | 'quality';
 
@@ -151,6 +164,13 @@ export interface Plan {
       readonly down: number;
       readonly sampleStable: number;
       readonly sampleCandidate: number;
+      /** Null = no model is asked. */
+      readonly judge: JudgePolicy | null;
+      /**
+       * What comes by `POST /v1/feedback`. Nobody knows how users choose what they rate, so it is shown; `judged` makes it the score of the check, which is
+       * right where who rates does not know the arm and rates both alike.
+       */
+      readonly feedback: 'shown' | 'judged';
     };
     /** Guard on the candidate's engine, no test: share of the memory (device or process limit) it may use, and engine restarts within the rollout. */
     readonly memory: { readonly enabled: boolean; readonly maxShare: number; readonly maxRestarts: number };

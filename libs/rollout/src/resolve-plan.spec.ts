@@ -48,6 +48,17 @@ describe('a plan draft', () => {
     expect(resolvePlan({ shadow: null }, mirrored).shadow).toBeNull();
   });
 
+  it('fills a judge from the one below it, but keeps no version of another model', () => {
+    const judged = resolvePlan({ checks: { quality: { judge: { model: 'j', version: 'j1', tokensPerSecond: 50 } } } }, defaultPlan);
+    const first = { model: 'j', version: 'j1', versionId: null, concurrentRequests: 2, tokensPerSecond: 50 };
+    expect(judged.checks.quality.judge).toEqual(first);
+    const judgeOf = (draft: PlanDraft) => resolvePlan(draft, judged).checks.quality.judge;
+    expect(judgeOf({})).toEqual(first);
+    expect(judgeOf({ checks: { quality: { judge: { model: 'j', concurrentRequests: 9 } } } })).toEqual({ ...first, concurrentRequests: 9 });
+    expect(judgeOf({ checks: { quality: { judge: { model: 'k' } } } })).toMatchObject({ model: 'k', version: null, tokensPerSecond: 500 });
+    expect(judgeOf({ checks: { quality: { judge: null } } })).toBeNull();
+  });
+
   it('does not write into its base', () => {
     const base = structuredClone(defaultPlan);
     resolvePlan({ steps: [{ weightPct: 20 }], checks: { errors: { ratio: 9 } } }, base);
@@ -92,6 +103,19 @@ describe('a plan is refused with its field and a remedy', () => {
       'plan.freeze',
     ],
     ['when mirrors could prove nothing', { shadow: { share: 1, minPairs: 8 } }, 'plan.too-few-pairs', 'plan.shadow.minPairs'],
+    ['when nobody scores quality', { checks: { quality: { enabled: true } } }, 'plan.nobody-scores', 'plan.checks.quality.judge'],
+    [
+      'when a judge and users would score one check',
+      { checks: { quality: { enabled: true, judge: { model: 'j' }, feedback: 'judged' } } },
+      'plan.two-scorers',
+      'plan.checks.quality.feedback',
+    ],
+    [
+      'when feedback is taken for a sample that nobody drew',
+      { checks: { quality: { enabled: true, feedback: 'judged' } } },
+      'plan.feedback-sampled',
+      'plan.checks.quality.sampleStable',
+    ],
     ['without steps', { steps: [] }, 'plan.no-comparison', 'plan.steps'],
   ])('%s', (_what, draft, code, field) => {
     const outcome = checked(draft);

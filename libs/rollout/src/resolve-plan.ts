@@ -1,6 +1,16 @@
 // A plan as people write it, any part left out, laid over defaults.
-import type { ControlPolicy, ExposureBudget, FreezeWindow, GatePolicy, GatingCheck, Plan, PlanStep, ShadowPlan } from './plan.js';
-import { defaultGate, defaultShadow, defaultStep } from './plan-defaults.js';
+import type {
+  ControlPolicy,
+  ExposureBudget,
+  FreezeWindow,
+  GatePolicy,
+  GatingCheck,
+  JudgePolicy,
+  Plan,
+  PlanStep,
+  ShadowPlan,
+} from './plan.js';
+import { defaultGate, defaultJudge, defaultShadow, defaultStep } from './plan-defaults.js';
 
 type Loose<T> = T extends readonly (infer _)[] ? T : T extends object ? { readonly [K in keyof T]?: Loose<T[K]> | undefined } : T;
 
@@ -20,6 +30,19 @@ export type PlanDraft = Omit<Loose<Plan>, 'steps' | 'gate' | 'shadow' | 'control
 function over<T extends object>(base: T, draft: { readonly [K in keyof T]?: T[K] | undefined } | undefined): T {
   const given = Object.fromEntries(Object.entries(draft ?? {}).filter(([, value]) => value !== undefined));
   return { ...base, ...given };
+}
+
+type QualityCheck = Plan['checks']['quality'];
+
+function qualityOf(base: QualityCheck, draft: NonNullable<PlanDraft['checks']>['quality']): QualityCheck {
+  const { judge, ...rest } = draft ?? {};
+  const resolved = over<QualityCheck>(base, rest);
+  if (judge === undefined) return resolved;
+  if (judge === null) return { ...resolved, judge: null };
+  const model = judge.model ?? base.judge?.model ?? '';
+  // Whose id a label is, is found where versions are known. Another model's version is no default for this one's.
+  const before = base.judge?.model === model ? base.judge : null;
+  return { ...resolved, judge: over<JudgePolicy>({ version: null, versionId: null, ...defaultJudge, ...before, model }, judge) };
 }
 
 /** Fills what the draft leaves out from `base`. The result still has to pass `checkPlan`. */
@@ -51,7 +74,7 @@ export function resolvePlan(draft: PlanDraft, base: Plan): Plan {
       refusals: over(base.checks.refusals, draft.checks?.refusals),
       latency: over(base.checks.latency, draft.checks?.latency),
       cost: over(base.checks.cost, draft.checks?.cost),
-      quality: over(base.checks.quality, draft.checks?.quality),
+      quality: qualityOf(base.checks.quality, draft.checks?.quality),
       memory: over(base.checks.memory, draft.checks?.memory),
     },
     promotion: over(base.promotion, draft.promotion),

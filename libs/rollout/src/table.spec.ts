@@ -71,6 +71,13 @@ describe('the routing table', () => {
   it('has answers scored only while users meet the candidate, and only where the check is on', () => {
     const checks = { ...plan.checks, quality: { ...plan.checks.quality, enabled: true, sampleStable: 0.02, sampleCandidate: 0.5 } };
     expect(routeOf(onStep(0), { checks })?.quality).toEqual({ sampleStable: 0.02, sampleCandidate: 0.5 });
+    const judge = { model: 'judge', version: null, versionId: null, concurrentRequests: 2, tokensPerSecond: 500 };
+    const judged = { checks: { ...checks, quality: { ...checks.quality, judge } } };
+    expect(routeOf(onStep(0), judged)?.quality?.judge).toEqual({ model: 'judge', concurrentRequests: 2, tokensPerSecond: 500 });
+    const named = { checks: { ...checks, quality: { ...checks.quality, judge: { ...judge, version: 'j1', versionId: 'v3' } } } };
+    expect(routeOf(onStep(0), named)?.quality?.judge).toMatchObject({ version: 'v3' });
+    const rated = { checks: { ...checks, quality: { ...checks.quality, feedback: 'judged' as const } } };
+    expect(routeOf(onStep(0), rated)?.quality?.feedback).toBe('judged');
     expect(routeOf(pending(), { checks })).not.toHaveProperty('quality');
     expect(routeOf(onStep(0), {})).not.toHaveProperty('quality');
   });

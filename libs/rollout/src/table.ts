@@ -1,7 +1,7 @@
 // The routing table is derived from phases, never edited: status and routing cannot disagree.
 import { isExposed, isTerminal } from './graph.js';
 import type { Rollout } from './model.js';
-import type { ShadowPlan, ShadowPolicy, StickyBy } from './plan.js';
+import type { JudgePolicy, Plan, ShadowPlan, ShadowPolicy, StickyBy } from './plan.js';
 import { controlWeightOf, weightOf } from './weight.js';
 
 /** One model's traffic. `weight` is the probability, in [0, 1], with which each unit's independent coin shows the candidate. */
@@ -24,8 +24,23 @@ export interface Route {
     /** Version and probability of the control arm; candidate and control together take at most 1. Absent: there is none. */
     readonly control?: { readonly version: string; readonly weight: number };
     /** Share of each arm's answers that is scored. Absent: none is. */
-    readonly quality?: { readonly sampleStable: number; readonly sampleCandidate: number };
+    readonly quality?: QualityScoring;
   } | null;
+}
+
+/** Who scores answers, and which. */
+export interface QualityScoring {
+  readonly sampleStable: number;
+  readonly sampleCandidate: number;
+  /** Absent: no model judges. `version`: id; absent: the one that serves the model. */
+  readonly judge?: {
+    readonly model: string;
+    readonly version?: string;
+    readonly concurrentRequests: number;
+    readonly tokensPerSecond: number;
+  };
+  /** Scores by `POST /v1/feedback` are those of the check. Absent: they are shown. */
+  readonly feedback?: 'judged';
 }
 
 /** Generation grows by one with every change; a lower one is accepted only with a new incarnation (a failed-over database). */
@@ -66,6 +81,8 @@ export function deriveTable({ models, rollouts, versions, pinnedVersionIds }: Ta
     if (stableVersionId) needed.add(stableVersionId);
     if (rollout) needed.add(rollout.candidateVersionId);
     if (rollout?.plan.control) needed.add(rollout.plan.control.versionId);
+    const { enabled, judge } = rollout?.plan.checks.quality ?? {};
+    if (enabled && judge?.versionId) needed.add(judge.versionId);
     return {
       model: name,
       stable: stableVersionId,
@@ -98,13 +115,19 @@ function candidature(rollout: TableInput['rollouts'][number]): Route['rollout'] 
     ...(plan.shadow && !isExposed(phase) ? { shadow: mirrors(plan.shadow) } : {}),
     ...(unfinishedAfterMs ? { unfinishedAfterMs } : {}),
     ...(control && controlWeight > 0 ? { control: { version: control.versionId, weight: controlWeight } } : {}),
-    ...(checks.quality.enabled && weight > 0
-      ? { quality: { sampleStable: checks.quality.sampleStable, sampleCandidate: checks.quality.sampleCandidate } }
-      : {}),
+    ...(checks.quality.enabled && weight > 0 ? { quality: scoring(checks.quality) } : {}),
   };
 }
 
 /** What gateways need of the plan's shadow: its bounds, not what its verdict needs. */
 function mirrors({ share, concurrentRequests, tokensPerSecond, scoring }: ShadowPlan): ShadowPolicy {
   return { share, concurrentRequests, tokensPerSecond, ...(scoring ? { scoring } : {}) };
+}
+
+function scoring({ sampleStable, sampleCandidate, judge, feedback }: Plan['checks']['quality']): QualityScoring {
+  return { sampleStable, sampleCandidate, ...(judge ? { judge: judging(judge) } : {}), ...(feedback === 'judged' ? { feedback } : {}) };
+}
+
+function judging({ model, versionId, concurrentRequests, tokensPerSecond }: JudgePolicy): NonNullable<QualityScoring['judge']> {
+  return { model, concurrentRequests, tokensPerSecond, ...(versionId ? { version: versionId } : {}) };
 }

@@ -66,6 +66,7 @@ export class RoutingStore {
     );
     const live = rollouts.map((rollout) => ({ ...rollout, plan: completePlan(rollout.plan) }));
     const controls = live.flatMap(({ plan }) => plan.control?.versionId ?? []);
+    const judges = live.flatMap(({ plan }) => plan.checks.quality.judge?.versionId ?? []);
     const pinned = await rows<{ id: string }>(
       tx,
       `select candidate_version_id as id from evaluations where state in ('queued', 'running')
@@ -76,7 +77,7 @@ export class RoutingStore {
       `select v.id, m.name as model, v.label, v.digest, v.spec from versions v join models m on m.id = v.model_id
        where v.id in (select stable_version_id from models) or v.id in (select candidate_version_id from rollouts where ended_at is null)
           or v.id = any($1::uuid[])`,
-      [[...pinned.map(({ id }) => id), ...controls]],
+      [[...pinned.map(({ id }) => id), ...controls, ...judges]],
     );
     const body = deriveTable({ models, rollouts: live, versions, pinnedVersionIds: pinned.map(({ id }) => id) });
     const generation = Number(locked.generation) + 1;
