@@ -104,6 +104,32 @@ describe('serin rollout', () => {
     expect(got.out.at(-1)).toContain('Rollout of v2 beside v1 created by key:operator.');
   });
 
+  it('starts by a plan written in YAML', async () => {
+    const file = join(dir, 'plan.yaml');
+    await writeFile(
+      file,
+      `# nights and weekends are quiet
+steps:
+  - weightPct: 5
+  - { weightPct: 50, approval: true }
+startAt: 2100-01-01T08:00:00Z
+freeze:
+  - { days: [fri, sat, sun], from: "18:00", to: "08:00" }
+`,
+    );
+    const started = await serin(['rollout', 'start', await aModel(), 'v2', '--plan', file, '--json']);
+    expect(started).toMatchObject({ code: exitCodes.ok, err: [] });
+    const { plan } = JSON.parse(started.out[0] ?? '') as { plan: Record<string, unknown> };
+    expect(plan).toMatchObject({
+      steps: [
+        { weightPct: 5, approval: false },
+        { weightPct: 50, approval: true },
+      ],
+      startAt: Date.parse('2100-01-01T08:00:00Z'),
+      freeze: [{ days: ['fri', 'sat', 'sun'], from: '18:00', to: '08:00' }],
+    });
+  });
+
   it('makes the first version of a model stable at once and says so', async () => {
     const name = `model-${randomUUID()}`;
     await api('POST', '/models', { name });
@@ -223,6 +249,22 @@ describe('serin says what is wrong and what to do', () => {
     expect(started.err.join('\n')).toContain('steps[0].weightPct');
     expect(started.err.join('\n')).toContain('stepz');
     expect((await serin(['rollout', 'list', '--model', model, '--json'])).out).toEqual(['{"items":[]}']);
+  });
+
+  it('with a file that cannot be read as YAML, naming the line, and with aliases that unfold without end', async () => {
+    const file = join(dir, 'broken.yaml');
+    await writeFile(file, 'bakeS: 5\nsteps:\n  - weightPct: [5\n');
+    const broken = await serin(['rollout', 'start', 'any', 'v2', '--plan', file]);
+    expect(broken.code).toBe(exitCodes.unexpected);
+    expect(broken.err.join('\n')).toMatch(/broken\.yaml is neither YAML nor JSON: .* at line 4/);
+    const bomb = [
+      'a: &a [1,1,1,1,1,1,1,1]',
+      ...[...'bcdefgh'].map((name, at) => `${name}: &${name} [${Array(9).fill(`*${'abcdefg'[at]}`)}]`),
+    ];
+    await writeFile(file, bomb.join('\n'));
+    const bombed = await serin(['rollout', 'start', 'any', 'v2', '--plan', file]);
+    expect(bombed.code).toBe(exitCodes.unexpected);
+    expect(bombed.err.join('\n')).toContain('cannot be read');
   });
 
   it('with a plan that the controller does not accept', async () => {

@@ -6,6 +6,7 @@ import { CliError, type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.
 import type { Io } from './io.js';
 import { type CreateKeyOptions, createKey, type ListKeysOptions, listKeys, revokeKey } from './key/command.js';
 import { type CommandKind, type CommandOptions, command, type StartOptions, start } from './rollout/command.js';
+import { type ReplayOptions, replay } from './rollout/replay.js';
 import { type GetOptions, get, type ListOptions, list } from './rollout/show.js';
 import { readSettings } from './settings.js';
 import { plain } from './text.js';
@@ -86,13 +87,20 @@ function grammar(io: Io, ended: (code: ExitCode) => void): Command {
     .description('roll a registered version out beside the stable one')
     .argument('<model>')
     .argument('<version>', 'label of the candidate')
-    .option('--plan <file>', 'JSON file laid over the default plan of the model')
+    .option('--plan <file>', 'YAML or JSON file laid over the default plan of the model')
     .option('-w, --watch', 'follow it to its end, as get --watch does')
     .option('--json', 'as JSON')
     .action(
       async (model: string, version: string, options: StartOptions) =>
         await connected(async (client) => await start(client, io, model, version, options)),
     );
+  rollout
+    .command('replay')
+    .description('decide once more from the stored evidence: ends with 4 when something else would be decided today')
+    .argument('<id>')
+    .option('--plan <file>', 'decide by this YAML or JSON plan, laid over the one of the rollout: what would it have done?')
+    .option('--json', 'as JSON')
+    .action(async (id: string, options: ReplayOptions) => await connected(async (client) => await replay(client, io, id, options)));
   for (const kind of ['rollback', 'pause', 'resume', 'promote', 'abort'] as const) addCommand(rollout, kind, io, connected);
   const key = addKeyCommands(program, io, connected);
   for (const noun of [rollout, key]) {

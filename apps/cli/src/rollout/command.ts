@@ -1,12 +1,12 @@
 // `serin rollout start` and the five commands to a rollout that lives.
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { createRollout, type PlanInput, planInput, rolloutResource } from '#libs/contract';
+import { type createRollout, rolloutResource } from '#libs/contract';
 import type { Client } from '../client.js';
 import { CliError, type ExitCode, exitCodes } from '../exit-codes.js';
 import type { Io } from '../io.js';
 import { plain } from '../text.js';
 import { follow } from './follow.js';
+import { readPlan } from './plan-file.js';
 import { watch } from './show.js';
 
 export const commandKinds = ['pause', 'resume', 'promote', 'rollback', 'abort'] as const;
@@ -15,7 +15,7 @@ export type CommandKind = (typeof commandKinds)[number];
 const started = z.union([rolloutResource, z.object({ firstStable: z.object({ id: z.string(), label: z.string() }) })]);
 
 export interface StartOptions {
-  /** Path of a JSON file. */
+  /** Path of a YAML or JSON file. */
   readonly plan?: string;
   readonly watch?: boolean;
   readonly json?: boolean;
@@ -35,29 +35,6 @@ export async function start(client: Client, io: Io, model: string, version: stri
   }
   if (!options.watch || !options.json) io.out(options.json ? JSON.stringify(answer) : `Rollout ${answer.id}: ${plain(answer.sentence)}`);
   return options.watch ? await watch(client, io, answer.id, { json: options.json ?? false }) : exitCodes.ok;
-}
-
-/** Throws CliError naming the file and every wrong field. */
-async function readPlan(path: string): Promise<PlanInput> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new CliError(exitCodes.unexpected, `--plan: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'}).`);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new CliError(exitCodes.unexpected, `--plan: ${path} is not JSON: ${(error as Error).message}`);
-  }
-  const parsed = planInput.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new CliError(
-    exitCodes.unexpected,
-    `--plan: ${path} is not a plan:\n${z.prettifyError(parsed.error)}`,
-    'Mend the named fields; what is left out is filled from the default plan of the model.',
-  );
 }
 
 export interface CommandOptions {
