@@ -1,6 +1,7 @@
 // Pure: what the numbers say.
 export * from './assignment.js';
 export * from './bands.js';
+export * from './binomial.js';
 export * from './block-cutter.js';
 export * from './block-sign.js';
 export * from './bucket-counts.js';
@@ -12,6 +13,7 @@ export * from './event-ratio.js';
 export * from './frozen-scores.js';
 export * from './histogram-codec.js';
 export * from './input-drift.js';
+export * from './judge-shadow.js';
 export * from './judgement.js';
 export * from './label.js';
 export * from './latency-slices.js';
