@@ -7,6 +7,9 @@ const typePrefix = 'serin.';
 export const eventTypes = [
   'model.stable_set',
   'model.version_registered',
+  'model.drifted',
+  'model.heartbeat_failed',
+  'model.reverted',
   'rollout.created',
   'rollout.gating',
   'rollout.shadowing',
