@@ -17,6 +17,7 @@ import { RolloutsApi } from './api/rollouts.api.js';
 import { SessionApi } from './api/session.api.js';
 import { StreamApi } from './api/stream.api.js';
 import { TestSetsApi } from './api/test-sets.api.js';
+import { WatchApi } from './api/watch.api.js';
 import { WebhookEndpointsApi } from './api/webhook-endpoints.api.js';
 import { AuthGuard } from './auth/auth.guard.js';
 import { CLOCK, ControllerSettings, IDS, LOG, RNG } from './core.js';
@@ -38,6 +39,7 @@ import { RolloutReader } from './rollout-reader.js';
 import { controlStores, ENDPOINTS, STORES } from './stores.js';
 import { StreamHub } from './stream-hub.js';
 import { Ticker } from './ticker.js';
+import { Watcher } from './watch/watcher.js';
 
 /** What the module cannot make itself. */
 export interface ControllerParts {
@@ -67,6 +69,7 @@ const services = [
   HookDesk,
   Courier,
   OutboxWorker,
+  Watcher,
 ];
 
 @Global()
@@ -91,6 +94,7 @@ export class ControllerModule {
         TestSetsApi,
         EvaluationsApi,
         ApiKeysApi,
+        WatchApi,
       ],
       providers: [
         { provide: Database, useValue: database },

@@ -16,6 +16,7 @@ import { Routes } from './http/routes.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
 import { StreamHub } from './stream-hub.js';
 import { Ticker } from './ticker.js';
+import { Watcher } from './watch/watcher.js';
 
 export interface ControllerOptions {
   readonly databaseUrl: string;
@@ -84,6 +85,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const hub = running.get(StreamHub);
   const outbox = running.get(OutboxWorker);
   const housekeeper = running.get(Housekeeper);
+  const watcher = running.get(Watcher);
   const listener = new Listener({
     url: options.databaseUrl,
     applicationName: 'serin-controller-listen',
@@ -102,6 +104,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   ticker.start();
   outbox.start();
   housekeeper.start();
+  watcher.start();
   const address = running.getHttpServer().address() as AddressInfo;
   const url = `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   log.info({ url }, 'controller listens');
@@ -112,6 +115,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
       closing ??= (async () => {
         await listener.close();
         await housekeeper.close();
+        await watcher.close();
         await ticker.close();
         // After the ticker: what its last looks decided can still leave.
         await outbox.close();

@@ -6,6 +6,7 @@ import type { Log } from '#libs/telemetry';
 import { CLOCK, EvaluatorSettings, IDS, LOG } from './core.js';
 import { Evaluator } from './evaluator.js';
 import { HealthApi } from './health.api.js';
+import { Heartbeats } from './heartbeat/heartbeats.js';
 import { WorkQueue } from './work-queue.js';
 
 /** What the module cannot make itself. */
@@ -31,6 +32,7 @@ export class EvaluatorModule {
         { provide: IDS, useValue: ids },
         Evaluator,
         WorkQueue,
+        Heartbeats,
       ],
     };
   }

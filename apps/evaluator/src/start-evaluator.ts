@@ -8,6 +8,7 @@ import { openDatabase } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { EvaluatorSettings } from './core.js';
 import { EvaluatorModule } from './evaluator.module.js';
+import { Heartbeats } from './heartbeat/heartbeats.js';
 import { WorkQueue } from './work-queue.js';
 
 export interface EvaluatorOptions {
@@ -61,7 +62,9 @@ export async function startEvaluator(options: EvaluatorOptions): Promise<Running
     });
     await app.listen(options.port, options.host);
     await app.get(WorkQueue).start();
+    app.get(Heartbeats).start();
   } catch (error) {
+    await app?.get(Heartbeats).close();
     await app?.get(WorkQueue).close();
     await app?.close();
     await database.close();
@@ -76,6 +79,7 @@ export async function startEvaluator(options: EvaluatorOptions): Promise<Running
     url,
     close: () => {
       closing ??= (async () => {
+        await running.get(Heartbeats).close();
         await running.get(WorkQueue).close();
         await running.close();
         await database.close();

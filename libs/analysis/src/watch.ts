@@ -13,7 +13,7 @@ import type { Histogram, Window } from './window.js';
 export const blockMs = 60_000;
 const dayMs = 86_400_000;
 /** 90 days of minutes. */
-const runLengthBlocks = 129_600;
+export const runLengthBlocks = 129_600;
 /** Where a detector stands before its first block: e^-700 is nothing, and JSON can hold it. */
 const nothing = -700;
 /** What users ask is compared over about this time: older minutes fade. */

@@ -134,7 +134,12 @@ export const planInput = z.strictObject({
   freeze: z.array(freezeWindow).max(50).optional(),
   startAt: instant.nullable().optional(),
   watch: z
-    .strictObject({ enabled: z.boolean().optional(), rollback: z.boolean().optional(), everyS: z.number().min(60).max(86_400).optional() })
+    .strictObject({
+      enabled: z.boolean().optional(),
+      rollback: z.boolean().optional(),
+      everyS: z.number().min(60).max(86_400).optional(),
+      referenceS: z.number().min(3_600).max(2_592_000).optional(),
+    })
     .optional(),
   stickyBy: z.enum(['request', 'user']).optional(),
 });

@@ -44,7 +44,7 @@ export const defaultPlan: Plan = {
   exposure: { maxResponses: null, maxUnits: null },
   freeze: [],
   startAt: null,
-  watch: { enabled: true, rollback: false, everyS: 3_600 },
+  watch: { enabled: true, rollback: false, everyS: 3_600, referenceS: 604_800 },
   stickyBy: 'request',
 };
 

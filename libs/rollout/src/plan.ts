@@ -77,6 +77,8 @@ export interface WatchPolicy {
   readonly rollback: boolean;
   /** Between two heartbeats, seconds. */
   readonly everyS: number;
+  /** How much of its own past the version is held to, seconds: whole weeks have a weekend in them. */
+  readonly referenceS: number;
 }
 
 /** `evaluated`: held to a band that covers both "as stable" and "as measured before exposure". `stable`: to stable alone. */

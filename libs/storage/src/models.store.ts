@@ -49,6 +49,17 @@ export class ModelStore {
     await tx.query('update models set stable_version_id = $2, revision = revision + 1 where id = $1', [id, versionId]);
   }
 
+  /** Only while `from` is stable and no rollout of the model is under way; false otherwise, and nothing happened. */
+  async replaceStable(tx: EntityManager, id: string, { from, to }: { readonly from: string; readonly to: string }): Promise<boolean> {
+    const changed = await rows(
+      tx,
+      `update models set stable_version_id = $3, revision = revision + 1
+       where id = $1 and stable_version_id = $2 and not exists (select from rollouts where model_id = $1 and ended_at is null) returning id`,
+      [id, from, to],
+    );
+    return changed.length === 1;
+  }
+
   /** False when somebody else changed the model since `revision` was read. */
   async setDefaultPlan(tx: EntityManager, id: string, plan: Record<string, unknown>, revision: number): Promise<boolean> {
     const changed = await rows(

@@ -160,6 +160,16 @@ export class WindowStore {
     return found.map(({ responses }) => responses);
   }
 
+  /** All windows of a version whose second lies in [fromAt, toAt), whatever part it had in a rollout. */
+  async ofVersion(tx: EntityManager, versionId: string, fromAt: number, toAt: number): Promise<Window[]> {
+    const found = await rows<WindowRow>(
+      tx,
+      `select ${columns} from windows where version_id = $1 and second_at >= to_timestamp($2 / 1000.0) and second_at < to_timestamp($3 / 1000.0)`,
+      [versionId, fromAt, toAt],
+    );
+    return found.map(toWindow);
+  }
+
   /**
    * Makes the daily partitions from yesterday to `days` ahead of `nowAt`; cheap when they exist. Rows that came before their day had a
    * partition lie in the default one and are moved: Postgres would refuse the partition for ever because of them. Needs a transaction.
