@@ -3,7 +3,7 @@ import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { answerWatch, heartbeatFails, runLengthBlocks, watchedInput, watchLogR } from '#libs/analysis';
 import { FaultError } from '#libs/base';
-import { AuditStore, Database, HeartbeatStore, ModelStore, RolloutStore, type WatchRow, WatchStore } from '#libs/storage';
+import { AuditStore, Database, HeartbeatStore, type ModelRow, ModelStore, RolloutStore, type WatchRow, WatchStore } from '#libs/storage';
 import { type Actor, CurrentActor } from '../auth/actor.js';
 import { Requires } from '../auth/requires.js';
 import { unwrap, ValidBody, ValidQuery } from '../http/valid.js';
@@ -60,12 +60,16 @@ export class WatchApi {
   @Get('heartbeats')
   @Requires('models:read')
   async beats(@Param('model') name: string, @ValidQuery(beatsQuery) { limit }: z.infer<typeof beatsQuery>) {
-    const { modelId } = await this.find(name);
-    return { items: await this.heartbeats.list(this.database.manager, modelId, limit) };
+    const model = await this.model(name);
+    return { items: await this.heartbeats.list(this.database.manager, model.id, limit) };
+  }
+
+  private async model(name: string): Promise<ModelRow> {
+    return (await this.models.byName(this.database.manager, name)) ?? unwrap(modelUnknown(name));
   }
 
   private async find(name: string): Promise<WatchRow> {
-    const model = (await this.models.byName(this.database.manager, name)) ?? unwrap(modelUnknown(name));
+    const model = await this.model(name);
     const watch = await this.watches.ofModel(this.database.manager, model.id);
     if (!watch || watch.versionId !== model.stableVersionId) throw notWatched(name);
     return watch;
@@ -74,7 +78,7 @@ export class WatchApi {
 
 function notWatched(name: string): FaultError {
   return new FaultError({
-    code: 'watch.none',
+    code: 'watch.not-found',
     message: `No version of "${name}" is watched yet.`,
     retryable: true,
     remedy: 'A version is watched from some seconds after it became stable.',

@@ -22,7 +22,7 @@ import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, ControllerSettings, LOG } from '../core.js';
 import { driftSentence } from './sentence.js';
 
-const everyMs = 10_000;
+const everyMs = 2_000;
 /** Windows of a minute come within a few seconds of its end; answers that take longer are missing from it, today as in the reference. */
 const settleMs = 30_000;
 /** Taken at a time after an outage, so that no transaction is long. */
