@@ -30,7 +30,7 @@ const mostClaims = 64;
 /** Decisions written at once. */
 const mostWrites = 8;
 /** Looks stored in one round; those that waited longest come first. */
-const mostKept = 100;
+const mostKept = 50;
 const youngLookSpacingMs = 900;
 const thinEvery = 64;
 /** The longest stretch of judging before others get their turn. */
