@@ -13,6 +13,7 @@ import { GatewaysApi } from './api/gateways.api.js';
 import { HealthApi } from './api/health.api.js';
 import { HookSourcesApi } from './api/hook-sources.api.js';
 import { ModelsApi } from './api/models.api.js';
+import { ReplayApi } from './api/replay.api.js';
 import { RolloutsApi } from './api/rollouts.api.js';
 import { SessionApi } from './api/session.api.js';
 import { StreamApi } from './api/stream.api.js';
@@ -36,6 +37,7 @@ import { Registry } from './registry.js';
 import { RolloutDesk } from './rollout-desk.js';
 import { RolloutMemory } from './rollout-memory.js';
 import { RolloutReader } from './rollout-reader.js';
+import { RolloutReplay } from './rollout-replay.js';
 import { controlStores, ENDPOINTS, STORES } from './stores.js';
 import { StreamHub } from './stream-hub.js';
 import { Ticker } from './ticker.js';
@@ -64,6 +66,7 @@ const services = [
   Ticker,
   Housekeeper,
   RolloutReader,
+  RolloutReplay,
   StreamHub,
   Idempotency,
   HookDesk,
@@ -81,6 +84,7 @@ export class ControllerModule {
       controllers: [
         ModelsApi,
         RolloutsApi,
+        ReplayApi,
         CommandsApi,
         GatewaysApi,
         GatesApi,

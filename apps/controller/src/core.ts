@@ -13,6 +13,7 @@ export class ControllerSettings {
       readonly dashboardDir: string | null;
       /** 64 hex digits: seals secrets at rest and signs session cookies. */
       readonly secretKey: string;
+      readonly keepWindowsDays: number;
       /** Networks to which webhooks may go although they are not public. */
       readonly webhookAllowCidrs: readonly string[];
       /** Rollouts that may be live at once, over all models. */

@@ -1,5 +1,5 @@
 // Everything that a decision may know, put together: windows judged, gateways' reports, the gate's answer, stable's reference, the operator's command.
-import type { JudgeOptions } from '#libs/analysis';
+import type { JudgeOptions, Ledger } from '#libs/analysis';
 import type { ArmHealth, Evidence } from '#libs/rollout';
 import type { GatewayRow, RolloutEpoch, RolloutRecord } from '#libs/storage';
 import type { Remembered, Surroundings } from './rollout-memory.js';
@@ -41,7 +41,7 @@ export function observedBy(gateways: readonly GatewayRow[], incarnation: string)
 }
 
 /** JSON holds no infinities: a number that is none becomes null, so that stored evidence reads back as it was judged. */
-function jsonSafe<T>(value: T): T {
+export function jsonSafe<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;
 }
 
@@ -50,9 +50,9 @@ export function evidenceOf(one: Remembered, around: Surroundings, { interval }: 
   const { record, ledger, epochs, gate, reference } = one;
   const { at, gateways } = around;
   const { live, applied } = appliedBy(gateways, around.incarnation, record.generation);
-  const judgement = ledger.judge({ ...judgeOptions(record, epochs, at), interval });
   return jsonSafe({
     at,
+    watermark: around.snapshot,
     epoch: record.epoch,
     arms: {
       stable: healthOf(record.stableVersionId, 'stable', gateways),
@@ -63,12 +63,15 @@ export function evidenceOf(one: Remembered, around: Surroundings, { interval }: 
     reference: record.scores
       ? { responses: record.scores.responses, fitted: true }
       : { responses: reference.responses, fitted: reference.fitted !== undefined },
-    findings: judgement.findings,
-    combined: judgement.combined,
-    promotion: judgement.promotion,
-    counts: judgement.counts,
+    ...judgedPart(ledger, { ...judgeOptions(record, epochs, at), interval }),
     command: record.command,
   });
+}
+
+/** What of the evidence comes from windows: live and in a replay the same. */
+export function judgedPart(ledger: Ledger, options: JudgeOptions): Pick<Evidence, 'findings' | 'combined' | 'promotion' | 'counts'> {
+  const { findings, combined, promotion, counts } = ledger.judge(options);
+  return { findings, combined, promotion, counts };
 }
 
 /** What a rollout and its plan ask of the judgement at one instant. */

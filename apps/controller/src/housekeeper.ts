@@ -3,13 +3,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type Clock, Pulse } from '#libs/base';
 import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, PairedWindowStore, RolloutStore, WindowStore } from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
-import { CLOCK, LOG } from './core.js';
+import { CLOCK, ControllerSettings, LOG } from './core.js';
 
 const everyMs = 3_600_000;
 const retryMs = 60_000;
 const dayMs = 86_400_000;
-/** Longer than the oldest reference that a plan may ask for by default (7 days), with room to look back. */
-const keepWindowsMs = 30 * dayMs;
 const keepAnswersMs = 7 * dayMs;
 const keepDeliveriesMs = 30 * dayMs;
 const batchRows = 1_000;
@@ -26,6 +24,7 @@ export class Housekeeper {
 
   constructor(
     @Inject(Database) private readonly database: Database,
+    @Inject(ControllerSettings) private readonly settings: ControllerSettings,
     @Inject(CLOCK) clock: Clock,
     @Inject(LOG) private readonly log: Log,
   ) {
@@ -48,7 +47,7 @@ export class Housekeeper {
     const { manager } = this.database;
     const now = await this.rollouts.now(manager);
     await this.database.transaction(async (tx) => await this.windows.ensurePartitions(tx, now));
-    const since = Math.min(now - keepWindowsMs, (await this.windows.neededSince(manager)) ?? now);
+    const since = Math.min(now - this.settings.values.keepWindowsDays * dayMs, (await this.windows.neededSince(manager)) ?? now);
     const dropped = await this.database.transaction(async (tx) => await this.windows.dropBefore(tx, since));
     if (dropped.length > 0) this.log.info({ days: dropped }, 'old windows were dropped');
     while (!this.pulse.signal.aborted && (await this.pairs.dropBefore(manager, since)) >= batchRows);

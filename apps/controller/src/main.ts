@@ -24,6 +24,7 @@ const schema = z.object({
     )
     .refine((cidrs) => cidrs.every(isNetwork), 'must be networks such as 10.0.0.0/8, separated by commas'),
   SERIN_MAX_ROLLOUTS: z.coerce.number().int().min(1).max(100_000).default(1_000),
+  SERIN_KEEP_WINDOWS_DAYS: z.coerce.number().int().min(8).max(3650).default(35),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -44,6 +45,7 @@ async function start(): Promise<Service> {
     dashboardDir: fileURLToPath(new URL('../../dashboard', import.meta.url)),
     secretKey: env.SERIN_SECRET_KEY,
     maxRollouts: env.SERIN_MAX_ROLLOUTS,
+    keepWindowsDays: env.SERIN_KEEP_WINDOWS_DAYS,
     webhookAllowCidrs: env.SERIN_WEBHOOK_ALLOW_CIDRS,
     log,
   });

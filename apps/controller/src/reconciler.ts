@@ -91,7 +91,7 @@ export class Reconciler {
     if (isTerminal(next)) await this.stores.evaluations.cancelForRollout(tx, record.id);
     const generation = decision.transition === 'hold' ? record.generation : await this.stores.routing.rebuild(tx);
     if (generation !== record.generation) await this.stores.rollouts.setGeneration(tx, record.id, generation);
-    const reason = withExposure(decision.reason, look);
+    const reason = withExposure(decision.reason, look.evidence.at, look.firstCandidateAt);
     const actor = record.command && (reason.code === 'operator' || reason.code === 'command.refused') ? record.command.actor : 'controller';
     const event = await this.stores.events.append(tx, {
       rolloutId: record.id,
@@ -137,7 +137,7 @@ export class Reconciler {
 }
 
 /** How long users met the candidate before the decision: told with every automatic rollback. */
-function withExposure(reason: Reason, look: Look): Reason {
-  if (reason.code !== 'check.failed' || look.firstCandidateAt === null) return reason;
-  return { ...reason, numbers: { ...reason.numbers, exposedMs: look.evidence.at - look.firstCandidateAt } };
+export function withExposure(reason: Reason, at: number, firstCandidateAt: number | null): Reason {
+  if (reason.code !== 'check.failed' || firstCandidateAt === null) return reason;
+  return { ...reason, numbers: { ...reason.numbers, exposedMs: at - firstCandidateAt } };
 }

@@ -32,6 +32,8 @@ export interface ControllerOptions {
   readonly webhookAllowCidrs?: readonly string[] | undefined;
   /** Rollouts that may be live at once, over all models; default 1,000. */
   readonly maxRollouts?: number | undefined;
+  /** Days for which windows are kept after they were written, default 35: so long ended rollouts can be decided again. Live rollouts keep theirs. */
+  readonly keepWindowsDays?: number | undefined;
   readonly log: Log;
   readonly clock?: Clock;
   readonly ids?: Ids;
@@ -67,6 +69,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     publicUrl: (options.publicUrl ?? `http://${options.host}:${options.port}`).replace(/\/+$/, ''),
     dashboardDir: options.dashboardDir,
     secretKey: options.secretKey,
+    keepWindowsDays: options.keepWindowsDays ?? 35,
     // An empty variable is no network, and no reason to stay down.
     maxRollouts: options.maxRollouts ?? 1_000,
     webhookAllowCidrs: (options.webhookAllowCidrs ?? []).filter((cidr) => cidr !== ''),

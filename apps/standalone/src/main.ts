@@ -53,6 +53,7 @@ async function startAll(settings: Settings, log: Log, closers: Closer[]): Promis
     secretKey: credentials.secretKey,
     webhookAllowCidrs: settings.webhookAllowCidrs,
     maxRollouts: settings.maxRollouts,
+    keepWindowsDays: settings.keepWindowsDays,
     log: log.child({ part: 'controller' }),
   });
   closers.push(async () => await controller.close());

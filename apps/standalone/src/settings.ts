@@ -32,6 +32,7 @@ const environment = z.object({
     )
     .refine((cidrs) => cidrs.every(isNetwork), 'must be networks such as 10.0.0.0/8, separated by commas'),
   SERIN_MAX_ROLLOUTS: z.coerce.number().int().min(1).max(100_000).default(1_000),
+  SERIN_KEEP_WINDOWS_DAYS: z.coerce.number().int().min(8).max(3650).default(35),
   SERIN_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -55,6 +56,7 @@ export interface Settings {
   readonly webhookAllowCidrs: readonly string[];
   /** Rollouts that may be live at once. */
   readonly maxRollouts: number;
+  readonly keepWindowsDays: number;
   readonly logLevel: string;
 }
 
@@ -72,6 +74,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     modelRoots: parsed.SERIN_MODEL_ROOTS?.split(delimiter).map((root) => resolve(root)) ?? null,
     secretKey: parsed.SERIN_SECRET_KEY ?? null,
     maxRollouts: parsed.SERIN_MAX_ROLLOUTS,
+    keepWindowsDays: parsed.SERIN_KEEP_WINDOWS_DAYS,
     webhookAllowCidrs: parsed.SERIN_WEBHOOK_ALLOW_CIDRS,
     logLevel: parsed.SERIN_LOG_LEVEL,
   };

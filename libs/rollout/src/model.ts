@@ -91,6 +91,8 @@ export interface ExpectedShift {
 /** Everything `decide` may know, at one instant. Stored whole with the decision, so that the decision can be replayed. */
 export interface Evidence {
   readonly at: number;
+  /** Which windows had committed: a snapshot of the database, opaque here. Absent in evidence of before; a replay then cannot judge again. */
+  readonly watermark?: string;
   readonly epoch: number;
   readonly arms: Readonly<Record<Arm, ArmHealth>>;
   /** Live gateways, and how many of them serve by the rollout's newest generation. */

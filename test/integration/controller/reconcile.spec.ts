@@ -1,9 +1,9 @@
 // The reconcile loop on a real database, with a real gateway and programmable engines: three controllers, one decision each time, whole or not at all.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RunningController } from '#apps/controller';
-import type { RolloutEventResource, RolloutResource } from '#libs/contract';
+import type { ReplayResource, RolloutEventResource, RolloutResource } from '#libs/contract';
 import { type FakeBehaviour, FakeEngine } from '#libs/engine';
-import { decide, type Evidence, type Phase, type Reason } from '#libs/rollout';
+import type { Reason } from '#libs/rollout';
 import { RolloutStore } from '#libs/storage';
 import { startTestController, type TestController } from '../../support/controller.js';
 import { aGateway, aKey, fakeFactory, type TestGateway, until, untilServing } from '../../support/gateway.js';
@@ -120,25 +120,34 @@ describe('three controllers on one rollout', () => {
     expect(body.stable.label).toBe(phase === 'promoted' ? candidate : 'v1');
   });
 
-  it('could be asked again: the stored evidence gives the stored decisions', async () => {
-    const store = new RolloutStore();
+  it('are decided again from stored windows, byte for byte', async () => {
     const { items } = (await controller.call<{ items: RolloutResource[] }>('GET', '/api/v1/rollouts')).body;
-    let replayed = 0;
+    expect(items).toHaveLength(3);
     for (const { id } of items) {
-      const record = await store.get(controller.test.database.manager, id);
-      if (!record) throw new Error(`rollout ${id} is gone`);
-      const { items: events } = (await controller.call<{ items: RolloutEventResource[] }>('GET', `/api/v1/rollouts/${id}/events`)).body;
-      let since = record.createdAt;
-      for (const event of events) {
-        const evidence = event.evidence as Evidence | null;
-        if (!evidence) continue;
-        const from = { phase: event.fromPhase, since, step: 0 } as Phase;
-        expect(decide({ ...record, phase: from }, evidence, evidence.at).transition).toBe(event.transition);
-        since = evidence.at;
-        replayed += 1;
-      }
+      const { status, body } = await controller.call<ReplayResource>('POST', `/api/v1/rollouts/${id}/replay`, {});
+      expect({ status, ...body }).toMatchObject({ status: 200, plan: 'recorded', same: true, leavesAt: null, looks: { different: 0 } });
+      expect(body.decisions.every(({ judged, same }) => judged === 'windows' && same)).toBe(true);
+      expect(body.decisions.length).toBeGreaterThan(1);
+      expect(body.looks.compared).toBeGreaterThan(0);
     }
-    expect(replayed).toBe(7);
+  });
+
+  it('would be decided otherwise by another plan, up to where it leaves what happened', async () => {
+    const { items } = (await controller.call<{ items: RolloutResource[] }>('GET', '/api/v1/rollouts')).body;
+    const unsure = items.find(({ candidate }) => candidate.label === 'unsure');
+    const path = `/api/v1/rollouts/${unsure?.id}/replay`;
+    const lenient = { checks: { entropy: { up: 19 }, errors: { enabled: true } } };
+    const { body } = await controller.call<ReplayResource>('POST', path, { plan: lenient });
+    expect(body).toMatchObject({ plan: 'other', same: false });
+    const last = body.decisions.at(-1);
+    expect(last).toMatchObject({ recorded: { transition: 'rollback' }, same: false });
+    expect(last?.replayed.transition).not.toBe('rollback');
+    expect(body.leavesAt).toBe(last?.at);
+    expect(body.note).toContain('unknown');
+    expect(await controller.call('POST', path, { plan: { alpha: 7 } })).toMatchObject({ status: 400 });
+    // Evidence that is gone is said to be gone; nothing is decided from half of it.
+    await controller.test.database.manager.query(`delete from windows where rollout_id = $1 and arm = 'candidate'`, [unsure?.id]);
+    expect(await controller.call('POST', path, {})).toMatchObject({ status: 410, body: { code: 'evidence.expired' } });
   });
 });
 

@@ -27,6 +27,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   'auth.forbidden': 403,
   'auth.foreign-origin': 403,
   'auth.too-many-streams': 429,
+  'evidence.expired': 410,
   'hook.signature-missing': 401,
   'hook.signature-invalid': 401,
   'hook.timestamp-too-old': 401,
