@@ -143,18 +143,6 @@ export const rolloutEvent = z.object({
   evidence: evidence.nullable(),
 });
 
-const decided = z.object({ transition: z.string(), phase: phaseName, reason });
-
-/**
- * Every stored decision of a rollout made once more from its stored evidence: `recorded` and `replayed` are what was and what would be decided, under the
- * same plan or another. `same` means equal byte for byte, and for all of them above.
- */
-export const replayResource = z.object({
-  rolloutId: z.string(),
-  decisions: z.array(z.object({ seq: z.int(), at: z.number(), recorded: decided, replayed: decided, same: z.boolean() })),
-  same: z.boolean(),
-});
-
 export const modelResource = z.object({
   name: z.string(),
   stable: versionRef.nullable(),
@@ -212,7 +200,6 @@ export const patchModel = z.strictObject({ defaultPlan: planInput.optional(), st
 export const createVersion = z.strictObject({ label: versionLabel, spec: versionSpec, lineage: lineage.optional() });
 export const createRollout = z.strictObject({ candidate: versionLabel, plan: planInput.optional() });
 /** Body of `POST /rollouts/{id}/replay`: laid over the rollout's own plan. */
-export const replayInput = z.strictObject({ plan: planInput.optional() });
 export const commandInput = z.strictObject({ reason: z.string().trim().min(3).max(2000) });
 export const sessionInput = z.strictObject({ apiKey: z.string().min(1).max(256) });
 export const createEndpoint = z.strictObject({
@@ -243,7 +230,6 @@ export type FindingResource = z.infer<typeof finding>;
 export type EvidenceResource = z.infer<typeof evidence>;
 export type RolloutResource = z.infer<typeof rolloutResource>;
 export type RolloutEventResource = z.infer<typeof rolloutEvent>;
-export type ReplayResource = z.infer<typeof replayResource>;
 export type ModelResource = z.infer<typeof modelResource>;
 export type VersionResource = z.infer<typeof versionResource>;
 export type GatewayResource = z.infer<typeof gatewayResource>;

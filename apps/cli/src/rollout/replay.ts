@@ -15,22 +15,21 @@ export interface ReplayOptions {
 /** Under its own plan a difference ends with 4: history does not hold. Under another plan differences are what was asked for. */
 export async function replay(client: Client, io: Io, id: string, { plan, json }: ReplayOptions): Promise<ExitCode> {
   const path = `/rollouts/${encodeURIComponent(id)}/replay`;
-  const answer =
-    plan === undefined ? await client.get(path, replayResource) : await client.post(path, { plan: await readPlan(plan) }, replayResource);
+  const answer = await client.post(path, plan === undefined ? {} : { plan: await readPlan(plan) }, replayResource);
   if (json) io.out(JSON.stringify(answer));
   else for (const line of replayLines(answer)) io.out(line);
   return answer.same || plan !== undefined ? exitCodes.ok : exitCodes.refused;
 }
 
-export function replayLines({ decisions, same }: ReplayResource): string[] {
-  const say = ({ transition, phase, reason }: ReplayResource['decisions'][number]['recorded']): string =>
-    plain(transition === 'hold' ? `hold (${reason.code})` : `${transition} to ${phase} (${reason.code})`);
+export function replayLines({ decisions, same, note }: ReplayResource): string[] {
+  const say = ({ transition, toPhase, reason: { code } }: ReplayResource['decisions'][number]['recorded']): string =>
+    plain(transition === 'hold' ? `hold (${String(code)})` : `${transition} to ${toPhase} (${String(code)})`);
   const differing = decisions.filter((one) => !one.same).length;
   return [
     ...table([
       ['#', 'TIME', 'DECIDED', 'REPLAYED', ''],
       ...decisions.map((one) => [
-        String(one.seq),
+        one.seq === null ? '-' : String(one.seq),
         timeOfDay(one.at),
         say(one.recorded),
         one.same ? 'the same' : say(one.replayed),
@@ -38,5 +37,6 @@ export function replayLines({ decisions, same }: ReplayResource): string[] {
       ]),
     ]),
     same ? `All ${decisions.length} decisions are the same.` : `${differing} of ${decisions.length} decisions differ.`,
+    plain(note),
   ];
 }
