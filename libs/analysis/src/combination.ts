@@ -4,6 +4,7 @@ import { type FrozenScores, pooledClass } from './frozen-scores.js';
 import type { CheckOptions } from './judgement.js';
 import type { LatencyMetric } from './latency-slices.js';
 import type { Measured } from './measured.js';
+import { surprise } from './surprise.js';
 
 /** e = 20: enough to say that entropy's centre moved, where its tails alone have decided. */
 const ownEvidence = Math.log(20);
@@ -41,7 +42,8 @@ export function weightsOf(
 /** Whether the frozen scores leave a check anything to see. Without scores nothing is known yet, and every check keeps its weight. */
 function measurable(check: CheckName, scores: FrozenScores | null): boolean {
   if (!scores) return true;
-  if (check === 'entropy' || check === 'length') return Object.hasOwn(scores[check], pooledClass);
+  if (check === 'entropy') return surprise(scores) !== null;
+  if (check === 'length') return Object.hasOwn(scores.length, pooledClass);
   if (check === 'cost') return scores.cost !== undefined && Object.hasOwn(scores.cost, pooledClass);
   if (check === 'ttft' || check === 'interToken' || check === 'latency') return scores.latency?.[latencyOf[check]] !== null;
   return true;

@@ -42,6 +42,8 @@ export interface FrozenScores {
   readonly length: Readonly<Record<string, TiltParameters>>;
   /** Upper edge of the bucket that holds the reference's P99 of the whole request, milliseconds; null when no latency was seen. */
   readonly totalP99Ms: number | null;
+  /** Mean surprise at the chosen tokens: what entropy is judged by where stable's engine tells no exact entropy. */
+  readonly nll?: Readonly<Record<string, TiltParameters>>;
   readonly cost?: Readonly<Record<string, TiltParameters>>;
   readonly quality?: Readonly<Record<string, TiltParameters>>;
   readonly shape?: Readonly<Record<string, ShapeBounds>>;
@@ -84,6 +86,7 @@ export function fitScores(
     entropy: mapValues(entropy, fitLogTilt),
     length: mapValues(by('length'), fitLogTilt),
     totalP99Ms: edge(total, 0.99),
+    nll: mapValues(by('nll'), fitLogTilt),
     cost: mapValues(by('cost'), fitLogTilt),
     quality: mapValues(by('quality'), fitLinearTilt),
     shape: mapValues(entropy, shapeOf),

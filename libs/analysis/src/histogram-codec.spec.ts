@@ -17,6 +17,7 @@ const every = fc.record({
   input: histogram,
   cost: histogram,
   quality: histogram,
+  nll: histogram,
 });
 
 describe('histograms as bytes', () => {

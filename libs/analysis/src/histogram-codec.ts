@@ -4,7 +4,7 @@ import type { Histogram, WindowMetric } from './window.js';
 
 const formatVersion = 1;
 /** Order is the format: append only. */
-const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total', 'input', 'cost', 'quality'];
+const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total', 'input', 'cost', 'quality', 'nll'];
 const maxBuckets = 100_000;
 
 export class HistogramFormatError extends Error {

@@ -15,6 +15,7 @@ import { unknownQuality } from './linear-tilt.js';
 import type { CheckLook } from './measured.js';
 import type { MergedCounts } from './merged-counts.js';
 import { combine } from './mixture.js';
+import { surprise, toldBySurprise } from './surprise.js';
 
 /** ln E beyond this is certainty; JSON stays finite. */
 const largestLogE = 700;
@@ -88,7 +89,9 @@ export class Judge {
     const amberLogE = Math.log(1 / promotion.alpha);
     for (const check of ['entropy', 'length'] as const) {
       if (!checks[check].enabled) continue;
-      looks.push(this.tilted[check].look(centredQuestion(check, checks, scores, amberLogE), comparisons, interval));
+      const question = centredQuestion(check, checks, scores, amberLogE);
+      const look = this.tilted[check].look(question, comparisons, interval);
+      looks.push(question.metric === 'nll' ? toldBySurprise(look, this.merged, comparisons) : look);
     }
     if (isOn(checks, 'shape')) looks.push(this.shape.look(shapeQuestion(checks, scores), comparisons));
     if (checks.errors.enabled) looks.push(this.errors.look(checks.errors, comparisons));
@@ -155,6 +158,7 @@ function isOn(checks: CheckOptions, check: keyof CheckOptions): boolean {
 
 function centredQuestion(check: 'entropy' | 'length', checks: CheckOptions, scores: FrozenScores | null, amberLogE: number): TiltQuestion {
   const { up, down, expect } = checks[check];
+  const metric = check === 'entropy' && scores ? (surprise(scores) ?? check) : check;
   const bands = expect === 'stable' ? null : (scores?.bands?.[check] ?? null);
   const [some] = Object.values(bands ?? {});
   const banded = some && {
@@ -163,13 +167,13 @@ function centredQuestion(check: 'entropy' | 'length', checks: CheckOptions, scor
   };
   return {
     check,
-    metric: check,
+    metric,
     scale: 'log',
-    fits: scores?.[check] ?? null,
+    fits: scores?.[metric] ?? null,
     margins: { up, down },
     banded,
     amberLogE,
-    key: `${up} ${down} ${expect} ${banded ? amberLogE : ''}`,
+    key: `${metric} ${up} ${down} ${expect} ${banded ? amberLogE : ''}`,
   };
 }
 

@@ -32,7 +32,7 @@ interface KeptCells {
   readonly cells: readonly MetricCell[];
 }
 
-const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total', 'input', 'cost', 'quality'];
+const metrics: readonly WindowMetric[] = ['entropy', 'length', 'ttft', 'interToken', 'total', 'input', 'cost', 'quality', 'nll'];
 const noHistogram: Histogram = new Map();
 
 /** What the checks read. Windows without an arm (reference traffic) are ignored. The caller adds each window once. */
@@ -162,6 +162,7 @@ function newCell(): LedgerCell {
       input: new BucketCounts(),
       cost: new BucketCounts(),
       quality: new BucketCounts(),
+      nll: new BucketCounts(),
     },
   };
 }

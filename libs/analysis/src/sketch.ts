@@ -77,4 +77,5 @@ export const emptyHistograms = (): Record<WindowMetric, Histogram> => ({
   input: new Map(),
   cost: new Map(),
   quality: new Map(),
+  nll: new Map(),
 });

@@ -46,6 +46,7 @@ describe('an observation', () => {
       input: new Map([[bucketOf(12), 1]]),
       cost: new Map(),
       quality: new Map(),
+      nll: new Map([[bucketOf(0.2), 1]]),
     });
     expect(counts).toMatchObject({ responses: 1, errors: 0, lnTotalCount: 1, lnTotalSum: Math.log(250) });
   });

@@ -105,6 +105,7 @@ function count(counts: WindowCounts, observation: Observation): void {
     input: observation.inputTokens,
     cost: observation.costMicros,
     quality: null,
+    nll: observation.nllMeanNats,
   };
   let finite = true;
   for (const metric of Object.keys(values) as WindowMetric[]) {

@@ -38,10 +38,11 @@ export interface Observation {
 }
 
 /**
- * Metrics kept as log-bucket histograms (gamma 1.01/0.99): nats per token, tokens, milliseconds, prompt tokens (`input`), millionths (`cost`).
+ * Metrics kept as log-bucket histograms (gamma 1.01/0.99): nats per token (`entropy`; `nll` of the chosen tokens), tokens, milliseconds, prompt tokens
+ * (`input`), millionths (`cost`).
  * `quality` alone is linear: bucket 0 to 100 is the score in percent.
  */
-export type WindowMetric = 'entropy' | 'length' | 'ttft' | 'interToken' | 'total' | 'input' | 'cost' | 'quality';
+export type WindowMetric = 'entropy' | 'length' | 'ttft' | 'interToken' | 'total' | 'input' | 'cost' | 'quality' | 'nll';
 
 /** Bucket index -> count. */
 export type Histogram = Map<number, number>;
