@@ -1,9 +1,10 @@
-// Latency of the first token, between tokens and of the whole request, one check each: block signs at the centre and the tails, a gross step from the
-// first answer, and steps on single requests that may only make a rollout wait.
+// Latency of the first token, between tokens and of the whole request, one check each: block signs at the centre and the tails, a gross test of tail
+// answers from the first one on, and steps on single requests that may only make a rollout wait.
 import type { CheckName } from '#libs/base';
 import { BlockCutter, type CutBlocks } from './block-cutter.js';
 import { type BlockTest, blockSignLogE, centreSign, type SignCounts, tailSign } from './block-sign.js';
 import type { Comparison, Epoch } from './epoch-counts.js';
+import { EventRatioTest } from './event-sums.js';
 import { type FrozenScores, latencyThresholds } from './frozen-scores.js';
 import type { LatencyMetric } from './latency-slices.js';
 import type { CheckLook } from './measured.js';
@@ -46,7 +47,7 @@ export const latencyChecks = { ttft: 'ttft', interToken: 'interToken', latency: 
 export type LatencyCheckName = keyof typeof latencyChecks;
 
 /**
- * What each test has of a check's weight, fixed in advance: 0.10, 0.10 and 0.05 of 0.25 for centre, P95 and P99, of which the gross step at the P99
+ * What each test has of a check's weight, fixed in advance: 0.10, 0.10 and 0.05 of 0.25 for centre, P95 and P99, of which the gross test at the P99
  * threshold has half. A test that has nothing to look at keeps its part with e = 1.
  */
 export const latencyShares = { block: 0.4, p95: 0.4, p99: 0.1, gross: 0.1 } as const;
@@ -131,6 +132,7 @@ class Signs {
 
 class OneLatency {
   private readonly metric: LatencyMetric;
+  private readonly gross = new EventRatioTest(1);
   private kept: Kept | null = null;
 
   constructor(
@@ -149,8 +151,8 @@ class OneLatency {
     const sums = sumsOf(cells);
     const measured = sums.nStable > 0 && sums.nCandidate > 0;
 
-    const stepAt = (tail: 'p50' | 'p95' | 'p99', by: 'margin' | 'gross'): number | null => {
-      const [baseline, candidate] = [edges.at(tail, 'none'), edges.at(tail, by)];
+    const stepAt = (tail: 'p50' | 'p95' | 'p99'): number | null => {
+      const [baseline, candidate] = [edges.at(tail, 'none'), edges.at(tail, 'margin')];
       if (baseline === null || candidate === null) return null;
       return stepLogE(over.sum(cells, baseline, candidate), tailShares[tail]);
     };
@@ -159,10 +161,10 @@ class OneLatency {
       block: blockSignLogE(centre.signs[0] ?? noSigns),
       p95: blockSignLogE(tails?.signs[0] ?? noSigns),
       p99: blockSignLogE(tails?.signs[1] ?? noSigns),
-      gross: stepAt('p99', 'gross') ?? 0,
+      gross: this.grossLogE(edges, over, cells),
     };
     const strongest = parts.reduce((best, part) => (weighted(part, logE) > weighted(best, logE) ? part : best));
-    const single = [stepAt('p50', 'margin'), stepAt('p95', 'margin'), stepAt('p99', 'margin')].filter((one) => one !== null);
+    const single = [stepAt('p50'), stepAt('p95'), stepAt('p99')].filter((one) => one !== null);
     const amber = single.length > 0 && logMeanExp(single) >= amberLogE;
 
     // Every proof that can be asked for: of the tails where they were judged.
@@ -190,6 +192,19 @@ class OneLatency {
       },
       proofLogE: centre.blocks < proofBlocks ? Math.min(noProof, ...proofs) : Math.min(...proofs),
     };
+  }
+
+  /**
+   * Answers above the candidate's gross threshold against those above stable's P99, by their labels alone. Not the step over all answers: a slower
+   * candidate's answers also come later, and at a thousand requests a second the lack of them in the first moments would be evidence by itself.
+   */
+  private grossLogE(edges: Edges, over: OverCounts, cells: readonly MetricCell[]): number {
+    const [baseline, candidate] = [edges.at('p99', 'none'), edges.at('p99', 'gross')];
+    if (baseline === null || candidate === null) return 0;
+    const counts = over.sum(cells, baseline, candidate);
+    return this.gross.logE(
+      counts.map(({ weight, baselineOver, candidateOver }) => ({ weight, stable: baselineOver, candidate: candidateOver })),
+    );
   }
 
   /** Signs over all compared epochs; `tails` is null where none had enough traffic for them. */
