@@ -3,6 +3,7 @@ import type { JudgeOptions, Ledger } from '#libs/analysis';
 import type { ArmHealth, Evidence } from '#libs/rollout';
 import type { GatewayRow, RolloutEpoch, RolloutRecord } from '#libs/storage';
 import type { Remembered, Surroundings } from './rollout-memory.js';
+import { expectedShifts } from './shadow-sight.js';
 
 /** Health of one version over the live gateways. The candidate must be well everywhere; stable is there as long as one gateway can serve it. */
 export function healthOf(versionId: string, arm: 'stable' | 'candidate', gateways: readonly GatewayRow[]): ArmHealth {
@@ -47,7 +48,7 @@ export function jsonSafe<T>(value: T): T {
 
 /** The evidence of one rollout as `decide` sees it and as it is stored. Pure. `interval`: with the bounds of the effects, which decide nothing. */
 export function evidenceOf(one: Remembered, around: Surroundings, { interval }: { readonly interval: boolean }): Evidence {
-  const { record, ledger, epochs, gate, reference } = one;
+  const { record, ledger, epochs, gate, reference, shadow } = one;
   const { at, gateways } = around;
   const { live, applied } = appliedBy(gateways, around.incarnation, record.generation);
   return jsonSafe({
@@ -60,6 +61,7 @@ export function evidenceOf(one: Remembered, around: Surroundings, { interval }: 
     },
     gateways: { live, applied },
     gate,
+    ...(shadow && !record.scores ? { shadow: shadow.evidence, expected: expectedShifts(shadow.bands) } : {}),
     reference: record.scores
       ? { responses: record.scores.responses, fitted: true }
       : { responses: reference.responses, fitted: reference.fitted !== undefined },

@@ -9,6 +9,7 @@ import { CRASH, type Crash } from './crash.js';
 import { evidenceOf } from './evidence.js';
 import { type Look, Reconciler } from './reconciler.js';
 import { type Remembered, RolloutMemory, type Surroundings } from './rollout-memory.js';
+import { withBands } from './shadow-sight.js';
 import { type ControlDatabase, type ControlStores, type Port, STORES } from './stores.js';
 
 /** What a round did, for measuring. Durations in milliseconds. */
@@ -132,7 +133,8 @@ export class LookRound {
           decision = decide(record, evidence, around.at);
         }
         if (changes) {
-          const scores = record.scores ? undefined : one.reference.fitted;
+          const { fitted } = one.reference;
+          const scores = record.scores || !fitted ? undefined : withBands(fitted, one.shadow, record);
           moves.push({ look: { record, lease, evidence, scores, firstCandidateAt: one.ledger.firstCandidateAt }, decision });
         } else {
           holds.push({ ...lease, nextLookAt: decision.nextLookAt });

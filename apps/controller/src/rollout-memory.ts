@@ -5,6 +5,7 @@ import { type FrozenScores, fitScores, HistogramFormatError, Ledger, type Window
 import type { Evidence } from '#libs/rollout';
 import type { DueRollout, GatewayRow, RolloutEpoch, RolloutRecord } from '#libs/storage';
 import { healthOf } from './evidence.js';
+import { type ShadowSight, shadowSight, waitsForMirrors } from './shadow-sight.js';
 import { type ControlStores, STORES } from './stores.js';
 
 /** One rollout as this controller knows it. */
@@ -14,6 +15,8 @@ export interface Remembered {
   readonly epochs: readonly RolloutEpoch[];
   readonly gate: Evidence['gate'];
   readonly reference: Reference;
+  /** Null while mirrors are not asked. */
+  readonly shadow: ShadowSight | null;
   /** When its newest look was stored, by the database's clock; null when this controller stored none yet. */
   readonly lookKeptAt: number | null;
   readonly looksKept: number;
@@ -100,6 +103,7 @@ export class RolloutMemory {
     const failures = await this.catchUp(tx, records, snapshot);
     await this.readAround(tx, records, at);
     const around: Surroundings = { at, snapshot, gateways, incarnation: mark?.incarnation ?? '' };
+    await this.readShadows(tx, records, at);
     await this.fitReferences(tx, records, around);
     return { around, rollouts: records.flatMap(({ id }) => this.known.get(id) ?? []), failures };
   }
@@ -166,6 +170,7 @@ export class RolloutMemory {
           epochs: [],
           gate: null,
           reference: noReference,
+          shadow: null,
           lookKeptAt: null,
           looksKept: 0,
           dueAt: 0,
@@ -208,6 +213,15 @@ export class RolloutMemory {
         gate: gates.get(record.id) ?? one.gate,
         dueAt: at,
       });
+    }
+  }
+
+  /** Mirrors of rollouts in their shadow phase: few at once, so each is read by itself. */
+  private async readShadows(tx: EntityManager, records: readonly RolloutRecord[], at: number): Promise<void> {
+    for (const { id } of records) {
+      const one = this.known.get(id);
+      if (!one || !waitsForMirrors(one.record) || at < (one.shadow?.againAt ?? 0)) continue;
+      this.known.set(id, { ...one, shadow: shadowSight(await this.stores.pairedWindows.ofRollout(tx, id), one.record, at) });
     }
   }
 

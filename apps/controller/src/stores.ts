@@ -9,6 +9,7 @@ import {
   ModelStore,
   notifyRollout,
   OutboxStore,
+  PairedWindowStore,
   RolloutEventStore,
   RolloutHistoryStore,
   RolloutStore,
@@ -37,6 +38,7 @@ export interface ControlStores {
   readonly routing: Port<RoutingStore>;
   readonly gateways: Port<GatewayStore>;
   readonly windows: Port<WindowStore>;
+  readonly pairedWindows: Pick<Port<PairedWindowStore>, 'ofRollout'>;
   readonly evaluations: Port<EvaluationStore>;
   readonly audit: Port<AuditStore>;
   readonly outbox: Port<OutboxStore>;
@@ -65,6 +67,7 @@ export function controlStores(): ControlStores {
     routing: new RoutingStore(),
     gateways: new GatewayStore(),
     windows: new WindowStore(),
+    pairedWindows: new PairedWindowStore(),
     evaluations: new EvaluationStore(),
     audit: new AuditStore(),
     outbox: new OutboxStore(),
