@@ -26,6 +26,8 @@ export * from './mixture.js';
 export * from './paired.js';
 export * from './paired-book.js';
 export * from './paired-window.js';
+export * from './price.js';
+export type { Cost } from './price-checks.js';
 export * from './sketch.js';
 export * from './step.js';
 export * from './step-counts.js';
