@@ -123,13 +123,16 @@ describe('three controllers on one rollout', () => {
   it('are decided again from stored windows, byte for byte', async () => {
     const { items } = (await controller.call<{ items: RolloutResource[] }>('GET', '/api/v1/rollouts')).body;
     expect(items).toHaveLength(3);
+    let looks = 0;
     for (const { id } of items) {
       const { status, body } = await controller.call<ReplayResource>('POST', `/api/v1/rollouts/${id}/replay`, {});
       expect({ status, ...body }).toMatchObject({ status: 200, plan: 'recorded', same: true, leavesAt: null, looks: { different: 0 } });
       expect(body.decisions.every(({ judged, same }) => judged === 'windows' && same)).toBe(true);
       expect(body.decisions.length).toBeGreaterThan(1);
-      expect(body.looks.compared).toBeGreaterThan(0);
+      looks += body.looks.compared;
     }
+    // One that ends within a second may have no look between its decisions.
+    expect(looks).toBeGreaterThan(0);
   });
 
   it('would be decided otherwise by another plan, up to where it leaves what happened', async () => {
