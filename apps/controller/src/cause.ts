@@ -101,7 +101,7 @@ export function causeText(reason: Reason, evidence: Evidence | null, subject: Su
         ? `in the shadow, ${comparison(reason, evidence, subject)} (${numbers['pairs'] ?? 0} pairs)`
         : `the shadow failed${quoted(reason)}`;
     case 'shadow.inconclusive':
-      return `the mirrors gave no verdict by their deadline (${numbers['pairs'] ?? 0} of ${numbers['needed'] ?? 0} pairs)${quoted(reason)}`;
+      return `the mirrors gave no verdict (${numbers['pairs'] ?? 0} of ${numbers['needed'] ?? 0} pairs)${quoted(reason)}`;
     case 'shift.unexpected':
       return `before exposure, ${measure(reason.check)} of ${subject.candidate} moved by ${signedPct(numbers['lower'] ?? 0)} .. ${signedPct(numbers['upper'] ?? 0)} against ${subject.stable}, outside the plan's maxExpectedShift`;
     case 'approval':

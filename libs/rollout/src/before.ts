@@ -48,7 +48,7 @@ function behindGate(rollout: Rollout, phase: ActivePhase, evidence: Evidence, no
     : begin(rollout, phase, evidence, now);
 }
 
-/** More pairs may still prove it: an open verdict is waited for until the deadline, then a person is asked. */
+/** Pairs are waited for until the deadline. An open verdict on enough of them is a person's: more would only say the same more precisely. */
 export function leaveShadow(rollout: Rollout, phase: ActivePhase, evidence: Evidence, now: number): Decision {
   const shadow = evidence.shadow ?? null;
   const { shadow: asked } = rollout.plan;
@@ -61,8 +61,9 @@ export function leaveShadow(rollout: Rollout, phase: ActivePhase, evidence: Evid
     return moved('rollback', { phase: 'rolledBack', at: now, reason }, reason, now);
   }
   if (shadow?.verdict === 'pass' && shadow.pairs >= asked.minPairs) return begin(rollout, phase, evidence, now);
+  const open = shadow?.verdict === 'inconclusive' && shadow.pairs >= asked.minPairs;
   const overdue = now - phase.since > asked.deadlineS * 1000;
-  if (!overdue) return held(phase, notReady(evidence) ?? { code: 'shadow.running', numbers }, now);
+  if (!open && !overdue) return held(phase, notReady(evidence) ?? { code: 'shadow.running', numbers }, now);
   return paused(phase, { code: 'shadow.inconclusive', numbers, ...(shadow?.note ? { text: shadow.note } : {}) }, now);
 }
 
