@@ -104,7 +104,9 @@ const answers = await inTurns(async ({ messages, kind }, index) => {
 const usable = answers.filter(({ read: one, entropy }) => one && entropy > 0 && one.entropy > 0);
 const ln = Math.log;
 console.log(`${usable.length} prompts, ${new Set(usable.map(({ kind }) => kind)).size} classes (kinds of the demo's traffic)`);
-console.log('candidate | how | correlation within class | log-sd within class | sd of ln ratio | mean ratio | pairs for +10% (median / p90) | +5%');
+console.log(
+  'candidate | how | correlation within class | log-sd within class | sd of ln ratio | mean ratio | pairs for +10% (median / p90) | +5%',
+);
 for (const [name, file] of Object.entries(candidates)) {
   const engine = await load(file);
   const theirs = await inTurns(async ({ messages }, index) => ({

@@ -29,6 +29,8 @@ import { Limits } from './limits/limits.js';
 import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
 import { RequestBook } from './observe/request-book.js';
+import { Quality } from './quality/quality.js';
+import { RecentAnswers } from './quality/recent-answers.js';
 import { Patience, type PatienceSettings, usualPatience } from './relay/patience.js';
 import { RequestLog, type RequestLogSettings, requestLogFile } from './request-log/request-log.js';
 import { RoutingFeed } from './routing/feed.js';
@@ -38,6 +40,7 @@ import { ExchangeFiles } from './scoring/exchange-file.js';
 import { Scoring } from './scoring/scoring.js';
 import { PairRecorder } from './shadow/pair-recorder.js';
 import type { MirrorReport } from './shadow/report.js';
+import { RunningMirrors } from './shadow/running-mirrors.js';
 import { Shadow } from './shadow/shadow.js';
 
 export interface GatewayOptions {
@@ -148,7 +151,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     options.onMirrored?.(report);
   };
   const keptAnswers = new KeptAnswers();
-  const shadow = new Shadow({ feed, pool, deadlines, keptAnswers, firstAnswers, clock, log, onMirrored });
+  const running = new RunningMirrors(pool, clock);
+  const recent = new RecentAnswers(clock);
+  const quality = new Quality({ feed, pool, deadlines, keptAnswers, running, recorder, recent, clock, rng, log });
+  const shadow = new Shadow({ feed, pool, deadlines, keptAnswers, running, firstAnswers, clock, log, onMirrored });
   const patience = new Patience({ ...usualPatience, ...options.patience });
   const cache = new AnswerCache(options.cache ?? null, { pool, clock });
   const book = new RequestBook();
@@ -165,6 +171,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     patience,
     limits,
     shadow,
+    quality,
     cache,
     firstAnswers,
     keepAnswerBytes,
@@ -195,6 +202,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         requestLog: requestLog?.figures() ?? null,
         requests: book.read(),
         shadow: shadow.figures(),
+        quality: quality.figures(),
         cache: cache.figures(),
         engines: pool.report(),
         figures: pool.figures(),
@@ -236,6 +244,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const close = async (): Promise<void> => {
     draining = true;
     hot.drain();
+    quality.stop();
     shadow.stop();
     const server = app.getHttpServer() as Server;
     server.close();

@@ -9,6 +9,9 @@ const secondMs = 1000;
 /** An answer without a token is the shortest of all, and must not be invisible. Half a token, lest one of them stretch the fitted spread. */
 const emptyAnswerTokens = 0.5;
 
+/** What tells the window of an answer. */
+export type AnswerKey = Pick<Observation, 'model' | 'versionId' | 'rolloutId' | 'epoch' | 'arm' | 'promptClass' | 'assignedAt'>;
+
 interface OpenWindow extends Window {
   readonly unitsSeen: Set<string>;
 }
@@ -19,14 +22,26 @@ export class WindowBook {
   private readonly classes = new Map<string, Set<string>>();
 
   add(observation: Observation): void {
+    const window = this.windowOf(observation);
+    count(window.counts, observation);
+    window.unitsSeen.add(observation.unit);
+    window.counts.units = window.unitsSeen.size;
+  }
+
+  /** A score in [0, 1] of an answer that was, or will be, added: under the same key, as nothing but its score. */
+  addScore(answer: AnswerKey, score: number): void {
+    addTo(this.windowOf(answer).counts.histograms.quality, Math.round(100 * score));
+  }
+
+  private windowOf(answer: AnswerKey): OpenWindow {
     const key: WindowKey = {
-      model: observation.model,
-      versionId: observation.versionId,
-      rolloutId: observation.rolloutId,
-      epoch: observation.epoch,
-      arm: observation.arm,
-      promptClass: this.boundedClass(observation.model, observation.promptClass),
-      secondAt: Math.floor(observation.assignedAt / secondMs) * secondMs,
+      model: answer.model,
+      versionId: answer.versionId,
+      rolloutId: answer.rolloutId,
+      epoch: answer.epoch,
+      arm: answer.arm,
+      promptClass: this.boundedClass(answer.model, answer.promptClass),
+      secondAt: Math.floor(answer.assignedAt / secondMs) * secondMs,
     };
     const name = nameOf(key);
     let window = this.open.get(name);
@@ -34,9 +49,7 @@ export class WindowBook {
       window = { key, counts: emptyCounts(), unitsSeen: new Set() };
       this.open.set(name, window);
     }
-    count(window.counts, observation);
-    window.unitsSeen.add(observation.unit);
-    window.counts.units = window.unitsSeen.size;
+    return window;
   }
 
   /** All windows since the last call; a window that gets later answers comes again with only those. */

@@ -13,6 +13,7 @@ import type { Entry, Limits as KeyLimits } from '../limits/limits.js';
 import type { Ending } from '../observe/end-state.js';
 import type { Recorder } from '../observe/recorder.js';
 import type { RequestBook } from '../observe/request-book.js';
+import type { Quality } from '../quality/quality.js';
 import { Client } from '../relay/client.js';
 import type { Patience } from '../relay/patience.js';
 import { relayAttempt } from '../relay/relay-attempt.js';
@@ -40,6 +41,7 @@ export interface CompletionParts {
   readonly patience: Patience;
   readonly limits: KeyLimits;
   readonly shadow: Shadow;
+  readonly quality: Pick<Quality, 'listen' | 'offer'>;
   readonly firstAnswers: FirstAnswers;
   /** How much of an answer's beginning the request log wants; null: there is none. */
   readonly keepAnswerBytes: number | null;
@@ -133,24 +135,29 @@ export class Completions {
     if (lookup?.status === 'hit') return this.replay(lookup.answer, admitted, client);
 
     this.retries.request(startedAtMs);
-    const kept = this.parts.shadow.listen(admitted);
-    client.tap = bothTaps(lookup?.status === 'miss' ? lookup.recording : null, kept);
+    const { shadow, quality } = this.parts;
+    // Who is mirrored drew no coin of the arms, who is scored did: one of the two at most.
+    const mirrored = shadow.listen(admitted);
+    const scored = quality.listen(admitted, client.names.requestId);
+    client.tap = bothTaps(lookup?.status === 'miss' ? lookup.recording : null, mirrored ?? scored);
     const first = await this.tryVersion(assignment.versionId, admitted, underway).catch((error: unknown) => {
-      kept?.drop();
+      mirrored?.drop();
+      scored?.drop();
       throw error;
     });
     client.tap = null;
     if (lookup?.status === 'miss' && first.outcome === 'ok') lookup.keep();
     this.judge(admitted, first);
-    this.observe(admitted, first, underway, lookup);
+    const observation = this.observe(admitted, first, underway, lookup);
+    quality.offer({ requestId: underway.requestId, admitted, observation, kept: scored });
     const elsewhere = this.secondChoice(admitted, first, underway);
     const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
     settle(admitted.entry, last, clock.monotonicMs());
     this.conclude(last, underway);
     if (last === first) {
       const { requestId, assignedAt } = underway;
-      this.parts.shadow.offer({ requestId, admitted, attempt: first, assignedAt, totalMs: clock.monotonicMs() - startedAtMs, kept });
-    } else kept?.drop();
+      shadow.offer({ requestId, admitted, attempt: first, assignedAt, totalMs: clock.monotonicMs() - startedAtMs, kept: mirrored });
+    } else mirrored?.drop();
     // With two tries the first one's time is neither the gateway's nor the answer's.
     if (last === first) this.parts.book.tookMs(first.turnAtMs - admitted.readAtMs + clock.monotonicMs() - first.overAtMs);
     const ending: Ending = { version: underway.served?.version ?? null, state: last.state };
@@ -286,10 +293,10 @@ export class Completions {
     first: Attempt,
     { assignedAt, startedAtMs }: Underway,
     lookup: Lookup | null,
-  ): void {
+  ): Observation | null {
     const { assignment, unit, promptClass, pinned } = rest;
     // Who waits behind users on purpose says nothing about what users get.
-    if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return;
+    if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return null;
     const known = lookup?.status === 'miss' && lookup.known;
     const { rolloutId, epoch, arm } = known ? noArm : this.parts.firstAnswers.compared(rest);
     const observation: Observation = {
@@ -318,6 +325,7 @@ export class Completions {
       nllMeanNats: first.nllMeanNats,
     };
     this.parts.recorder.add(observation);
+    return observation;
   }
 }
 

@@ -9,6 +9,8 @@ const burstS = 10;
 /** English text has about four bytes a token; the JSON around it makes the guess a little high. */
 const bytesPerToken = 4;
 
+export type Bounds = Pick<ShadowPolicy, 'concurrentRequests' | 'tokensPerSecond'>;
+
 export interface Hold {
   /** The one end of it: what was really spent, tokens. */
   settle(spent: number, nowMs: number): void;
@@ -39,7 +41,7 @@ export class ShadowBudget {
   private readonly meter = new KeyMeter();
 
   /** `gateways`: live ones, this one included, among which the bounds are divided; each may run one mirror, whatever their number. */
-  take(policy: ShadowPolicy, gateways: number, estimate: MirrorEstimate, nowMs: number): Hold | 'concurrency' | 'tokens' {
+  take(policy: Bounds, gateways: number, estimate: MirrorEstimate, nowMs: number): Hold | 'concurrency' | 'tokens' {
     const { meter } = this;
     const share = shareOf(policy, gateways);
     if (meter.begin(share, nowMs)) return 'concurrency';
@@ -58,7 +60,7 @@ export class ShadowBudget {
   }
 }
 
-function shareOf({ concurrentRequests, tokensPerSecond }: ShadowPolicy, gateways: number): Share {
+function shareOf({ concurrentRequests, tokensPerSecond }: Bounds, gateways: number): Share {
   const perSecond = tokensPerSecond / gateways;
   return {
     requests: null,

@@ -23,6 +23,7 @@ export interface ShadowFigures {
 export class ShadowCounts {
   eligible = 0;
   private drawn = 0;
+  private running = 0;
   private tokens = 0;
   private readonly skipped = zeros(skipReasons);
   private readonly ended = zeros(mirrorOutcomes);
@@ -37,9 +38,11 @@ export class ShadowCounts {
 
   start(): void {
     this.drawn += 1;
+    this.running += 1;
   }
 
   end(outcome: MirrorOutcome, cancelledFor: CancelReason | null, tokens: number): void {
+    this.running -= 1;
     this.ended[outcome] += 1;
     this.tokens += tokens;
     if (cancelledFor !== null) this.cancelledFor[cancelledFor] += 1;
@@ -51,8 +54,8 @@ export class ShadowCounts {
     else if (unread !== null) this.unread[unread] += 1;
   }
 
-  read(running: number): ShadowFigures {
-    const { eligible, drawn, skipped, ended, cancelledFor, tokens, readTotal, unread } = this;
+  read(): ShadowFigures {
+    const { eligible, drawn, running, skipped, ended, cancelledFor, tokens, readTotal, unread } = this;
     return { eligible, drawn, running, skipped, ended, cancelledFor, tokens, read: readTotal, unread };
   }
 }

@@ -5,8 +5,10 @@ import { LiveLoad } from './live-load.js';
 import type { Mirror } from './mirror.js';
 import type { CancelReason } from './report.js';
 
+/** Work that nobody waits for: a mirror, or the question to a judge about a live answer, whose one engine is both of the two. */
 export interface RunningMirror {
-  readonly mirror: Mirror;
+  readonly kind: 'mirror' | 'judge';
+  readonly mirror: Pick<Mirror, 'cancel'>;
   readonly rolloutId: string;
   readonly stable: string;
   readonly candidate: string;

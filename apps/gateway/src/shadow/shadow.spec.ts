@@ -1,29 +1,21 @@
 // Mirrors of a gateway without HTTP: what is taken, what is skipped and why, what ends them, and that the counts add up.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '#libs/base';
-import { type FakeBehaviour, FakeEngine, fakeVocabularySize } from '#libs/engine';
+import { type FakeBehaviour, fakeVocabularySize } from '#libs/engine';
 import { scanBody } from '#libs/openai';
 import type { RoutingTable, ShadowPolicy } from '#libs/rollout';
 import { createLog } from '#libs/telemetry';
+import { BusyEngine, anAttempt as figures, plainWishes as wishes } from '../../../../test/support/ended-request.js';
 import { aVersion, fakeFactory, until } from '../../../../test/support/gateway.js';
 import type { Attempt } from '../completions/attempt.js';
 import { chatEndpoint } from '../completions/chat-endpoint.js';
 import { Deadlines } from '../completions/deadlines.js';
-import { nothingMeasured } from '../completions/measurement.js';
-import type { Wishes } from '../completions/wishes.js';
 import { EnginePool } from '../engines/pool.js';
 import { KeptAnswers } from '../kept-answers/kept-answers.js';
 import { FirstAnswers } from '../routing/first-answers.js';
 import type { MirrorReport } from './report.js';
+import { RunningMirrors } from './running-mirrors.js';
 import { type Answered, Shadow } from './shadow.js';
-
-class BusyEngine extends FakeEngine {
-  queuedLive = 0;
-
-  override stats() {
-    return { ...super.stats(), queuedLive: this.queuedLive };
-  }
-}
 
 const [v1, v2] = [aVersion('v1'), aVersion('v2')];
 const log = createLog('spec', 'silent');
@@ -56,6 +48,7 @@ async function mirrored(policy: ShadowPolicy | undefined, options: { deadlines?:
     clock,
     log,
     keptAnswers,
+    running: new RunningMirrors(pool, clock),
     firstAnswers: new FirstAnswers(),
     deadlines: options.deadlines ?? new Deadlines(clock),
     onMirrored: (report) => {
@@ -76,21 +69,6 @@ afterEach(async () => {
   await until(() => shadow.figures().running === 0, 'mirrors to end');
   await pool.close();
 });
-
-const figures: Attempt = {
-  ...nothingMeasured,
-  state: 'ok',
-  outcome: 'ok',
-  fault: null,
-  finishReason: 'stop',
-  tokens: 5,
-  entropyMeanNats: 0.7,
-  usage: { inputTokens: 3, outputTokens: 5, cachedTokens: 0 },
-  queueWaitMs: 0,
-  turnAtMs: 0,
-  overAtMs: 0,
-};
-const wishes: Wishes = { unit: null, promptClass: null, pin: null, priority: 'live', timeoutMs: null, uncertainty: false, cache: false };
 
 function answered(more: Partial<Answered['admitted']> = {}, attempt: Partial<Attempt> = {}): Answered {
   const json = { model: 'support', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 16 };
@@ -232,8 +210,7 @@ describe('the answer of stable', () => {
   /** As if a client had been sent this. */
   function heard(text = 'Yes indeed.', more: Partial<Answered['admitted']> = {}): Answered {
     const [route] = tableOf(scoring).routes;
-    if (!route) throw new Error('the spec asks for nonsense');
-    const one = answered({ route, ...more });
+    const one = answered({ ...(route ? { route } : {}), ...more });
     const kept = shadow.listen(one.admitted);
     kept?.begin('whole');
     kept?.take(Buffer.from(JSON.stringify({ choices: [{ index: 0, message: { content: text } }] })));

@@ -16,13 +16,15 @@ import { ShadowCounts, type ShadowFigures } from './counts.js';
 import { type Reading, readingOf, type UnreadReason, unreadable } from './forced.js';
 import { Mirror, type MirrorEnd } from './mirror.js';
 import type { MirrorReport, SkipReason } from './report.js';
-import { type RunningMirror, RunningMirrors } from './running-mirrors.js';
+import type { RunningMirror, RunningMirrors } from './running-mirrors.js';
 
 export interface ShadowParts {
   readonly feed: Pick<RoutingFeed, 'current'>;
   readonly pool: EnginePool;
   readonly deadlines: Deadlines;
   readonly keptAnswers: KeptAnswers;
+  /** With what else nobody waits for. */
+  readonly running: RunningMirrors;
   readonly firstAnswers: Pick<FirstAnswers, 'hasPair' | 'pair'>;
   readonly clock: Clock;
   readonly log: Log;
@@ -43,6 +45,7 @@ export interface Answered {
 }
 
 interface Started {
+  readonly mirror: Mirror;
   readonly running: RunningMirror;
   readonly hold: Hold;
   readonly estimate: MirrorEstimate;
@@ -58,15 +61,16 @@ interface Candidate {
 const mirrorMs = 120_000;
 
 export class Shadow {
-  private readonly mirrors: RunningMirrors;
   private readonly counts = new ShadowCounts();
   private readonly budgets = new Map<string, ShadowBudget>();
   /** What the newest table mirrors, by rollout. */
   private active: ReadonlyMap<string, Candidature> = new Map();
   private stopped = false;
 
-  constructor(private readonly parts: ShadowParts) {
-    this.mirrors = new RunningMirrors(parts.pool, parts.clock);
+  constructor(private readonly parts: ShadowParts) {}
+
+  private get mirrors(): RunningMirrors {
+    return this.parts.running;
   }
 
   /** A request was given to a version. Pair with `over`. */
@@ -78,7 +82,7 @@ export class Shadow {
   over(versionId: string, sequences: number, priority: Priority, refused: boolean): void {
     if (priority === 'shadow') return;
     this.mirrors.live(versionId, -sequences);
-    if (refused && this.active.size > 0) this.mirrors.giveWay(versionId);
+    if (refused && (this.active.size > 0 || this.mirrors.size > 0)) this.mirrors.giveWay(versionId);
   }
 
   /** Before it is asked: what must hear the answer, for both versions to read it; null: nobody will. */
@@ -102,7 +106,7 @@ export class Shadow {
   /** Takes back what the table mirrors no more. */
   follow(table: RoutingTable): void {
     this.active = new Map(table.routes.flatMap(({ rollout }) => (rollout?.shadow ? [[rollout.id, rollout] as const] : [])));
-    this.mirrors.cancel('table', ({ rolloutId }) => !this.active.has(rolloutId));
+    this.mirrors.cancel('table', ({ kind, rolloutId }) => kind === 'mirror' && !this.active.has(rolloutId));
     for (const id of this.budgets.keys()) if (!this.active.has(id)) this.budgets.delete(id);
   }
 
@@ -113,7 +117,7 @@ export class Shadow {
   }
 
   figures(): ShadowFigures {
-    return this.counts.read(this.mirrors.size);
+    return this.counts.read();
   }
 
   private begin(answered: Answered, rollout: Candidature, stable: string): void {
@@ -154,7 +158,7 @@ export class Shadow {
     const reads = reading !== null && typeof reading !== 'string';
     if (!reads) kept?.drop();
     const sequences = { sequences: asked.choices, sequencesAtStable: reads ? 1 : 0 };
-    const where = { rolloutId: id, stable, candidate, ...sequences, ...(named ? { unit } : {}) };
+    const where = { kind: 'mirror' as const, rolloutId: id, stable, candidate, ...sequences, ...(named ? { unit } : {}) };
     if (this.mirrors.mustWait(where)) return 'live';
     const estimate = estimateOf(body.bytes.length, requests, reads ? attempt.tokens : null);
     const budget = this.budgets.get(id) ?? new ShadowBudget();
@@ -167,7 +171,7 @@ export class Shadow {
     };
     const mirror = new Mirror({ engine: served.engine, requests, choices: asked.choices, reading, deadlines, limits, clock }, readDone);
     const running: RunningMirror = { mirror, ...where };
-    return { running, hold, estimate };
+    return { mirror, running, hold, estimate };
   }
 
   private readingOf(
@@ -180,10 +184,10 @@ export class Shadow {
   }
 
   /** Never rejects: what breaks here is no matter of the requests that users sent. */
-  private async run(answered: Answered, rollout: Candidature, { running, hold, estimate }: Started): Promise<void> {
+  private async run(answered: Answered, rollout: Candidature, { mirror, running, hold, estimate }: Started): Promise<void> {
     let end: MirrorEnd | null = null;
     try {
-      end = await running.mirror.run();
+      end = await mirror.run();
     } catch (error) {
       this.complain(error, answered);
     }
