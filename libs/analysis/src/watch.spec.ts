@@ -44,7 +44,7 @@ const learned = (swing = 0): WatchState =>
 const later = (state: WatchState, how: Omit<Parameters<typeof traffic>[0], 'from'>, seed = 9): WatchState =>
   advanceWatch(state, traffic({ from: state.nextAt, ...how }, seed), state.nextAt + how.minutes * minuteMs, policy);
 
-describe('the watch of a promoted version', () => {
+describe('the watch of a promoted version', { timeout: 30_000 }, () => {
   const steady = learned();
 
   it('learns for seven whole days, then holds the version to them', () => {
