@@ -130,6 +130,13 @@ freeze:
     });
   });
 
+  it('prices a plan, and ends with 4 where nothing could be decided', async () => {
+    const priced = await serin(['rollout', 'price', await aModel(), 'v2']);
+    expect(priced.code).toBe(exitCodes.refused);
+    expect(priced.out.join('\n')).toContain('This plan is not expected to decide.');
+    expect(priced.out.join('\n')).toContain('Start when there is traffic');
+  });
+
   it('makes the first version of a model stable at once and says so', async () => {
     const name = `model-${randomUUID()}`;
     await api('POST', '/models', { name });

@@ -6,6 +6,7 @@ import { CliError, type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.
 import type { Io } from './io.js';
 import { type CreateKeyOptions, createKey, type ListKeysOptions, listKeys, revokeKey } from './key/command.js';
 import { type CommandKind, type CommandOptions, command, type StartOptions, start } from './rollout/command.js';
+import { type PriceOptions, price } from './rollout/price.js';
 import { type ReplayOptions, replay } from './rollout/replay.js';
 import { type GetOptions, get, type ListOptions, list } from './rollout/show.js';
 import { readSettings } from './settings.js';
@@ -93,6 +94,17 @@ function grammar(io: Io, ended: (code: ExitCode) => void): Command {
     .action(
       async (model: string, version: string, options: StartOptions) =>
         await connected(async (client) => await start(client, io, model, version, options)),
+    );
+  rollout
+    .command('price')
+    .description("what a rollout would cost under today's traffic; ends with 4 when its plan is not expected to decide")
+    .argument('<model>')
+    .argument('<version>', 'label of the candidate')
+    .option('--plan <file>', 'YAML or JSON file laid over the default plan of the model')
+    .option('--json', 'as JSON')
+    .action(
+      async (model: string, version: string, options: PriceOptions) =>
+        await connected(async (client) => await price(client, io, model, version, options)),
     );
   rollout
     .command('replay')

@@ -13,6 +13,7 @@ import { GatewaysApi } from './api/gateways.api.js';
 import { HealthApi } from './api/health.api.js';
 import { HookSourcesApi } from './api/hook-sources.api.js';
 import { ModelsApi } from './api/models.api.js';
+import { PriceApi } from './api/price.api.js';
 import { ReplayApi } from './api/replay.api.js';
 import { RolloutsApi } from './api/rollouts.api.js';
 import { SessionApi } from './api/session.api.js';
@@ -84,6 +85,7 @@ export class ControllerModule {
       controllers: [
         ModelsApi,
         RolloutsApi,
+        PriceApi,
         ReplayApi,
         CommandsApi,
         GatewaysApi,

@@ -145,6 +145,17 @@ export class WindowStore {
     return found.map(toWindow);
   }
 
+  /** The newest of such windows, at most `limit`: a sample whose size is bounded. */
+  async newestOf(tx: EntityManager, versionId: string, sinceAt: number, limit: number): Promise<Window[]> {
+    const found = await rows<WindowRow>(
+      tx,
+      `select ${columns} from windows where version_id = $1 and second_at >= to_timestamp($2 / 1000.0) and (arm is null or arm = 'stable')
+       order by second_at desc limit $3`,
+      [versionId, sinceAt, limit],
+    );
+    return found.map(toWindow);
+  }
+
   /** Finished responses in such a reference, of several at once and in the order asked: cheap beside reading one. */
   async referenceSizes(tx: EntityManager, asked: readonly { readonly versionId: string; readonly sinceAt: number }[]): Promise<number[]> {
     if (asked.length === 0) return [];
