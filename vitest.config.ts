@@ -9,7 +9,10 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     projects: [
-      { extends: true, test: { name: 'unit', include: ['libs/*/src/**/*.spec.ts', 'apps/*/src/**/*.spec.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/simulation/**/*.spec.ts', 'libs/*/src/**/*.spec.ts', 'apps/*/src/**/*.spec.ts'] },
+      },
       {
         extends: true,
         test: {

@@ -1,12 +1,21 @@
 // Keeps the snapshot fresh: LISTEN as a hint, a poll each second as the truth, the disk when there is no database. Never forgets what it knew.
 import { atMost, type Clock, Pulse } from '#libs/base';
 import type { RoutingTable } from '#libs/rollout';
-import { ApiKeyStore, type Database, GatewayStore, keysChannel, Listener, RoutingStore, routingChannel } from '#libs/storage';
+import {
+  ApiKeyStore,
+  type Database,
+  GatewayStore,
+  keysChannel,
+  Listener,
+  type ListenerOptions,
+  RoutingStore,
+  routingChannel,
+} from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import type { DatabaseLink } from '../database-link.js';
 import { SnapshotKeeper } from './keeper.js';
 import { keysOf } from './keys-of.js';
-import { type KnownKey, loadSnapshot, type Snapshot, supersedes } from './snapshot.js';
+import { type KnownKey, loadSnapshot, type Snapshot, saveSnapshot, supersedes } from './snapshot.js';
 import { checkTable } from './table-check.js';
 
 const usualPollMs = 1_000;
@@ -14,12 +23,32 @@ const keysEveryMs = 5_000;
 /** Of a whole look. With the poll before it, a rollback is here within 2.5 s although every hint was lost. */
 const readLimitMs = 1_500;
 
+/** What the feed reads and writes, as ports: Postgres, LISTEN and the disk in a running gateway, models of them in a simulation. */
+export interface FeedPorts {
+  readonly routing: Pick<RoutingStore, 'read'>;
+  readonly apiKeys: Pick<ApiKeyStore, 'listActive'>;
+  readonly gateways: Pick<GatewayStore, 'othersLive'>;
+  readonly listener: (options: ListenerOptions) => Pick<Listener, 'start' | 'close' | 'connected'>;
+  readonly disk: { readonly load: typeof loadSnapshot; readonly save: typeof saveSnapshot };
+}
+
+/** The real ones. */
+function feedPorts(): FeedPorts {
+  return {
+    routing: new RoutingStore(),
+    apiKeys: new ApiKeyStore(),
+    gateways: new GatewayStore(),
+    listener: (options) => new Listener(options),
+    disk: { load: loadSnapshot, save: saveSnapshot },
+  };
+}
+
 export interface FeedOptions {
   /** For LISTEN: must lead past any transaction pooler. */
   readonly listenUrl: string;
   readonly gatewayId: string;
   readonly file: string;
-  readonly link: DatabaseLink;
+  readonly link: Pick<DatabaseLink, 'use' | 'abandon'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Pause between two looks, default 1 s. */
@@ -45,10 +74,7 @@ interface Look {
 }
 
 export class RoutingFeed {
-  private readonly routing = new RoutingStore();
-  private readonly apiKeys = new ApiKeyStore();
-  private readonly gatewayRows = new GatewayStore();
-  private readonly listener: Listener;
+  private readonly listener: ReturnType<FeedPorts['listener']>;
   private readonly pulse: Pulse;
   private readonly quiet: QuietLog;
   private readonly keeper: SnapshotKeeper;
@@ -64,10 +90,13 @@ export class RoutingFeed {
   /** Joined here, so that a request pays one property read. */
   current: Snapshot | null = null;
 
-  constructor(private readonly options: FeedOptions) {
+  constructor(
+    private readonly options: FeedOptions,
+    private readonly ports: FeedPorts = feedPorts(),
+  ) {
     const { clock, log, link, file, pollEveryMs = usualPollMs } = options;
     this.quiet = new QuietLog(log, clock);
-    this.keeper = new SnapshotKeeper(file, this.quiet);
+    this.keeper = new SnapshotKeeper(file, this.quiet, ports.disk.save);
     this.pulse = new Pulse({
       clock,
       everyMs: pollEveryMs,
@@ -75,7 +104,7 @@ export class RoutingFeed {
       beat: async () => await this.refresh(),
       onError: (error) => this.complain(error),
     });
-    this.listener = new Listener({
+    this.listener = ports.listener({
       url: options.listenUrl,
       applicationName: 'serin-gateway-listen',
       channels: [routingChannel, keysChannel],
@@ -131,7 +160,7 @@ export class RoutingFeed {
   }
 
   private async fromDisk(): Promise<RoutingTable | null> {
-    const loaded = await loadSnapshot(this.options.file);
+    const loaded = await this.ports.disk.load(this.options.file);
     if (!loaded.ok) {
       // A first start has none, and that is no news.
       if (loaded.fault.code !== 'snapshot.missing') this.options.log.warn({ code: loaded.fault.code }, loaded.fault.message);
@@ -186,9 +215,9 @@ export class RoutingFeed {
   private async look({ manager }: Database): Promise<Look> {
     const keyHints = this.keyHints;
     const due = this.options.clock.monotonicMs() - this.keysAtMs >= keysEveryMs;
-    const keys = due || !this.hearing || keyHints !== this.keyHintsRead ? keysOf(await this.apiKeys.listActive(manager)) : null;
-    const table = await this.routing.read(manager, this.refusedTable ?? this.table ?? undefined);
-    const gateways = 1 + (await this.gatewayRows.othersLive(manager, this.options.gatewayId));
+    const keys = due || !this.hearing || keyHints !== this.keyHintsRead ? keysOf(await this.ports.apiKeys.listActive(manager)) : null;
+    const table = await this.ports.routing.read(manager, this.refusedTable ?? this.table ?? undefined);
+    const gateways = 1 + (await this.ports.gateways.othersLive(manager, this.options.gatewayId));
     return { keys, table, gateways, keyHints };
   }
 

@@ -11,6 +11,7 @@ export class SnapshotKeeper {
   constructor(
     private readonly file: string,
     private readonly quiet: QuietLog,
+    private readonly save: typeof saveSnapshot = saveSnapshot,
   ) {}
 
   /** Returns at once. Of those that come while one is being written the last is written; what is on disk already is not. */
@@ -27,7 +28,7 @@ export class SnapshotKeeper {
       const text = JSON.stringify({ table, keys, gateways });
       if (text === this.kept) continue;
       try {
-        await saveSnapshot(this.file, next);
+        await this.save(this.file, next);
         this.kept = text;
       } catch (error) {
         // A full disk must not stop serving: the snapshot is only for the next start.
