@@ -4,6 +4,7 @@ import type { EngineReport } from '#libs/storage';
 import type { CacheFigures } from './cache/answer-cache.js';
 import type { EngineFigures } from './engines/pool.js';
 import type { RequestFigures } from './observe/request-book.js';
+import type { Feedback } from './quality/feedback.js';
 import type { QualityFigures } from './quality/quality-counts.js';
 import type { RequestLogFigures } from './request-log/request-log.js';
 import type { ShadowFigures } from './shadow/counts.js';
@@ -33,6 +34,8 @@ export interface StateOfGateway {
     readonly shadow: ShadowFigures;
     /** Live answers scored by judges. */
     readonly quality: QualityFigures;
+    /** What came to `POST /v1/feedback` here, by rollout and arm. */
+    readonly feedback: ReturnType<Feedback['figures']>;
     /** The response cache; null when it is off. */
     readonly cache: CacheFigures | null;
     readonly engines: Readonly<Record<string, EngineReport>>;

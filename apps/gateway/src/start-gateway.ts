@@ -29,6 +29,7 @@ import { Limits } from './limits/limits.js';
 import { Recorder } from './observe/recorder.js';
 import { Reporter } from './observe/reporter.js';
 import { RequestBook } from './observe/request-book.js';
+import { Feedback } from './quality/feedback.js';
 import { Quality } from './quality/quality.js';
 import { RecentAnswers } from './quality/recent-answers.js';
 import { Patience, type PatienceSettings, usualPatience } from './relay/patience.js';
@@ -182,7 +183,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const embeddings = new EmbeddingsEndpoint({ feed, pool, deadlines, limits, clock });
   const files = new ExchangeFiles(join(options.dataDir, 'gateway', 'exchange'), { clock, ids });
   const scoring = new Scoring({ feed, pool, deadlines, limits, clock, files });
-  const hot = new HotPath({ feed, completions, embeddings, scoring, book, patience, requestLog, clock, ids, log });
+  const feedback = new Feedback({ feed, limits, recent, recorder, clock });
+  const hot = new HotPath({ feed, completions, embeddings, scoring, feedback, book, patience, requestLog, clock, ids, log });
   let draining = false;
   const state = new GatewayState(
     async (): Promise<StateOfGateway> => ({
@@ -203,6 +205,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
         requests: book.read(),
         shadow: shadow.figures(),
         quality: quality.figures(),
+        feedback: feedback.figures(),
         cache: cache.figures(),
         engines: pool.report(),
         figures: pool.figures(),

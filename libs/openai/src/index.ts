@@ -11,6 +11,7 @@ export * from './completion-response.js';
 export * from './embedding-request.js';
 export * from './embedding-response.js';
 export * from './errors.js';
+export * from './feedback-request.js';
 export { type RequestFault, refusal, type SamplingWishes } from './fields.js';
 export { depthOf, type JsonFault, parseJson } from './json.js';
 export * from './message-content.js';

@@ -6,6 +6,7 @@ import type { Log } from '#libs/telemetry';
 import type { EmbeddingsEndpoint } from '../embeddings/embeddings.js';
 import { type Ending, stateByStatus } from '../observe/end-state.js';
 import type { RequestBook } from '../observe/request-book.js';
+import type { Feedback } from '../quality/feedback.js';
 import type { Patience } from '../relay/patience.js';
 import { sendError } from '../relay/send.js';
 import type { RequestLog } from '../request-log/request-log.js';
@@ -37,6 +38,7 @@ export class HotPath {
       readonly completions: Completions;
       readonly embeddings: EmbeddingsEndpoint;
       readonly scoring: Scoring;
+      readonly feedback: Feedback;
       readonly book: RequestBook;
       readonly patience: Patience;
       readonly requestLog: RequestLog | null;
@@ -46,7 +48,7 @@ export class HotPath {
     },
   ) {
     this.startedS = Math.floor(parts.clock.now() / 1000);
-    const { completions, embeddings, scoring } = parts;
+    const { completions, embeddings, scoring, feedback } = parts;
     this.generating = byPath({
       '/v1/chat/completions': completions.handle.bind(completions, chatEndpoint),
       '/v1/completions': completions.handle.bind(completions, textEndpoint),
@@ -55,6 +57,7 @@ export class HotPath {
     this.posts = byPath({
       '/v1/embeddings': embeddings.handle.bind(embeddings),
       '/v1/score': scoring.handle.bind(scoring),
+      '/v1/feedback': feedback.handle.bind(feedback),
     });
   }
 

@@ -9,7 +9,7 @@ const form: Constraint = {
   kind: 'jsonSchema',
   schema: { type: 'object', properties: { score: { enum: grades } }, required: ['score'], additionalProperties: false },
 };
-const sampling: Sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: 16, stop: [] };
+const sampling: Sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: 32, stop: [] };
 
 export interface Judged {
   readonly prompt: Prompt;
