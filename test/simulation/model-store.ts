@@ -92,8 +92,8 @@ export class ModelStore {
     });
     try {
       const answer = await work(tx);
-      if (tx.dead) throw new Error('the transaction waited for too long');
       await this.pass(alive);
+      if (tx.dead) throw new Error('the transaction waited for too long');
       if (this.bug !== 'half-written') this.commit(tx.draft as State);
       if (this.schedule.uniform() < this.faults.lostReply) throw new Error('the reply was lost');
       return answer;
