@@ -43,8 +43,7 @@ interface OpenBlock {
  * snapshot of the database) and the time it was made at. Throwing late answers away would favour the slower arm, whose slow answers are the late ones; what
  * it costs that a sign may still turn once is measured in the specs (false alarms stay below alpha).
  *
- * An answer without this latency is in no block: whoever records may leave the first answers of a fresh replica (cold caches) out of latencies in this way.
- * Nobody does so yet.
+ * An answer without this latency is in no block. Gateways leave the first answers of a fresh replica out of latencies (cold caches) in this way.
  */
 export class BlockCutter {
   private readonly blocks: Block[] = [];

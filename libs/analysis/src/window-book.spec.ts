@@ -91,6 +91,33 @@ describe('an observation', () => {
     });
   });
 
+  it('that was counted unfinished adds only its values when it ends, in whatever way', () => {
+    const windows = new WindowBook();
+    const { model, versionId, rolloutId, epoch, arm, promptClass, unit, assignedAt } = anObservation({ unit: 'slow' });
+    windows.unfinished({ model, versionId, rolloutId, epoch, arm, promptClass, unit, assignedAt });
+    windows.add(anObservation());
+    expect(windows.drain()[0]?.counts).toMatchObject({ responses: 2, unfinished: 1, units: 2, lnTotalCount: 1 });
+    for (const outcome of ['ok', 'error', 'timeout'] as const) {
+      windows.add(anObservation({ unit: 'slow', outcome, countedUnfinished: true }));
+      const counts = windows.drain()[0]?.counts;
+      expect(counts).toMatchObject({
+        responses: 0,
+        unfinished: 0,
+        errors: 0,
+        timeouts: 0,
+        units: 0,
+        lnTotalCount: outcome === 'ok' ? 1 : 0,
+      });
+    }
+  });
+
+  it('of a cold replica counts with everything but its times', () => {
+    const counts = countsOf({ cold: true, costMicros: 40 });
+    expect(counts).toMatchObject({ responses: 1, units: 1, lnTotalCount: 0, lnTotalSum: 0 });
+    const sizes = Object.entries(counts?.histograms ?? {}).filter(([, one]) => one.size > 0);
+    expect(sizes.map(([metric]) => metric).sort()).toEqual(['cost', 'entropy', 'input', 'length', 'nll']);
+  });
+
   it('counts its unit once a window', () => {
     expect(countsOf({ unit: 'a' }, { unit: 'a' }, { unit: 'b' })).toMatchObject({ responses: 3, units: 2 });
   });

@@ -1,6 +1,6 @@
 // The gateway's memory of finished requests: adds each observation to its window and hands all windows over once a second.
 import { addTo, bucketOf, emptyHistograms } from './sketch.js';
-import type { Observation, Window, WindowCounts, WindowKey, WindowMetric } from './window.js';
+import type { Observation, ObservationStart, Window, WindowCounts, WindowKey, WindowMetric } from './window.js';
 
 const maxClassesPerModel = 32;
 /** Where classes beyond the bound go; the bound keeps rows and tables finite whatever clients send. */
@@ -21,11 +21,21 @@ export class WindowBook {
   private open = new Map<string, OpenWindow>();
   private readonly classes = new Map<string, Set<string>>();
 
+  /** A request has ended. */
   add(observation: Observation): void {
     const window = this.windowOf(observation);
     count(window.counts, observation);
-    window.unitsSeen.add(observation.unit);
-    window.counts.units = window.unitsSeen.size;
+    const { outcome, countedUnfinished } = observation;
+    // A unit is one that has a response, and is counted with it.
+    if (!countedUnfinished && outcome !== 'clientGone' && outcome !== 'shed') seeUnit(window, observation.unit);
+  }
+
+  /** A request still runs at the age at which it counts as unfinished. Its end comes by `add` as `countedUnfinished`. */
+  unfinished(start: ObservationStart): void {
+    const window = this.windowOf(start);
+    window.counts.responses += 1;
+    window.counts.unfinished += 1;
+    seeUnit(window, start.unit);
   }
 
   /** A score in [0, 1] of an answer that was, or will be, added: under the same key, as nothing but its score. */
@@ -72,6 +82,11 @@ export class WindowBook {
   }
 }
 
+function seeUnit({ counts, unitsSeen }: OpenWindow, unit: string): void {
+  unitsSeen.add(unit);
+  counts.units = unitsSeen.size;
+}
+
 /** One string per key. What clients choose comes last, so that no choice of theirs reads as another key. Once per request: JSON would cost ten times as much. */
 function nameOf({ model, versionId, rolloutId, epoch, arm, promptClass, secondAt }: WindowKey): string {
   return `${secondAt} ${epoch} ${arm} ${versionId} ${rolloutId} ${model.length} ${model}${promptClass}`;
@@ -109,12 +124,13 @@ function count(counts: WindowCounts, observation: Observation): void {
   if (observation.outcome !== 'ok') return;
   if (observation.refused) counts.refusals += 1;
   if (observation.looped) counts.loops += 1;
+  const warm = !observation.cold;
   const values: Record<WindowMetric, number | null> = {
     entropy: observation.entropyMeanNats,
     length: Math.max(observation.outputTokens, emptyAnswerTokens),
-    ttft: observation.ttftMs,
-    interToken: observation.interTokenMs,
-    total: observation.totalMs,
+    ttft: warm ? observation.ttftMs : null,
+    interToken: warm ? observation.interTokenMs : null,
+    total: warm ? observation.totalMs : null,
     input: observation.inputTokens,
     cost: observation.costMicros,
     quality: null,
@@ -129,7 +145,7 @@ function count(counts: WindowCounts, observation: Observation): void {
   }
   // One event a response, however many of its values are broken: events are counted against responses.
   if (!finite) counts.nonFinite += 1;
-  if (Number.isFinite(observation.totalMs) && observation.totalMs > 0) {
+  if (warm && Number.isFinite(observation.totalMs) && observation.totalMs > 0) {
     counts.lnTotalCount += 1;
     counts.lnTotalSum += Math.log(observation.totalMs);
   }

@@ -35,7 +35,15 @@ export interface Observation {
   readonly countedUnfinished: boolean;
   /** Tokens x price of the version, in millionths of the price's currency; null without a price. */
   readonly costMicros: number | null;
+  /** Among the first answers of a replica that has just started: its times tell of an empty cache and stay out, everything else counts. */
+  readonly cold?: boolean;
 }
+
+/** What is known of a request when it begins. */
+export type ObservationStart = Pick<
+  Observation,
+  'model' | 'versionId' | 'rolloutId' | 'epoch' | 'arm' | 'promptClass' | 'unit' | 'assignedAt'
+>;
 
 /**
  * Metrics kept as log-bucket histograms (gamma 1.01/0.99): nats per token (`entropy`; `nll` of the chosen tokens), tokens, milliseconds, prompt tokens

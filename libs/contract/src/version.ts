@@ -66,11 +66,24 @@ export const samplingSpec = z.strictObject({
   stop: z.array(z.string().min(1).max(256)).max(16).optional(),
 });
 
+/** What a version's tokens cost, per million, in any currency. Two versions are compared by the bare numbers, so all of a model name the same one. */
+export const tokenPrice = z.strictObject({
+  inputPerMillion: z.number().min(0).max(1_000_000),
+  outputPerMillion: z.number().min(0).max(1_000_000),
+  /** ISO 4217, for people. */
+  currency: z
+    .string()
+    .regex(/^[A-Z]{3}$/, 'three capital letters, as in "EUR"')
+    .optional(),
+});
+
 /** What makes a version what it is; its canonical JSON is hashed into the content digest. */
 export const versionSpec = z.strictObject({
   engine: engineSpec,
   sampling: samplingSpec.default({}),
   systemPrompt: z.string().max(65_536).optional(),
+  /** Absent: the version's cost is not measured. */
+  price: tokenPrice.optional(),
 });
 
 export const lineage = z.record(z.string().max(64), z.string().max(1024));
@@ -84,4 +97,5 @@ export type EngineSpec = z.infer<typeof engineSpec>;
 export type LlamaEngineSpec = z.infer<typeof llamaEngineSpec>;
 export type OpenaiEngineSpec = z.infer<typeof openaiEngineSpec>;
 export type VersionSpec = z.infer<typeof versionSpec>;
+export type TokenPrice = z.infer<typeof tokenPrice>;
 export type SamplingSpec = z.infer<typeof samplingSpec>;

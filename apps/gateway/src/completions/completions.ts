@@ -1,16 +1,16 @@
 // A generating request from end to end: admit, answer, and leave exactly one observation and one end state behind, whatever the number of tries.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Observation } from '#libs/analysis';
 import { type Clock, Crowd, type Rng } from '#libs/base';
 import { openAiError } from '#libs/openai';
 import type { Log } from '#libs/telemetry';
-import type { AnswerCache, Lookup } from '../cache/answer-cache.js';
+import type { AnswerCache } from '../cache/answer-cache.js';
 import type { StoredAnswer } from '../cache/response-cache.js';
 import type { EnginePool, Served } from '../engines/pool.js';
 import { bothTaps } from '../kept-answers/kept-answers.js';
 import type { Door } from '../limits/door.js';
 import type { Entry, Limits as KeyLimits } from '../limits/limits.js';
 import type { Ending } from '../observe/end-state.js';
+import { observe } from '../observe/observed.js';
 import type { Recorder } from '../observe/recorder.js';
 import type { RequestBook } from '../observe/request-book.js';
 import type { Quality } from '../quality/quality.js';
@@ -20,7 +20,7 @@ import { relayAttempt } from '../relay/relay-attempt.js';
 import { shortWay } from '../relay/short-way.js';
 import { answeredOf } from '../request-log/answered.js';
 import type { RoutingFeed } from '../routing/feed.js';
-import { type FirstAnswers, noArm } from '../routing/first-answers.js';
+import type { FirstAnswers } from '../routing/first-answers.js';
 import type { Shadow } from '../shadow/shadow.js';
 import { type Admitted, admit } from './admit.js';
 import { type Answer, type AnswerWishes, StreamedAnswer, WholeAnswer } from './answer.js';
@@ -140,7 +140,9 @@ export class Completions {
     const mirrored = shadow.listen(admitted);
     const scored = quality.listen(admitted, client.names.requestId);
     client.tap = bothTaps(lookup?.status === 'miss' ? lookup.recording : null, mirrored ?? scored);
+    const observed = observe(this.parts, admitted, client, underway);
     const first = await this.tryVersion(assignment.versionId, admitted, underway).catch((error: unknown) => {
+      observed?.drop();
       mirrored?.drop();
       scored?.drop();
       throw error;
@@ -148,7 +150,7 @@ export class Completions {
     client.tap = null;
     if (lookup?.status === 'miss' && first.outcome === 'ok') lookup.keep();
     this.judge(admitted, first);
-    const observation = this.observe(admitted, first, underway, lookup);
+    const observation = observed?.end(first, lookup?.status === 'miss' && lookup.known) ?? null;
     quality.offer({ requestId: underway.requestId, admitted, observation, kept: scored });
     const elsewhere = this.secondChoice(admitted, first, underway);
     const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
@@ -190,7 +192,7 @@ export class Completions {
     if (first.outcome === 'ok' || first.outcome === 'refused' || client.left !== null || client.begun) return null;
     // A crash of the process says nothing about the request: the same version answers it after its restart.
     const same = first.fault?.code === 'engine.crashed' ? assignment.versionId : null;
-    const elsewhere = assignment.arm === 'candidate' ? route.stable : same;
+    const elsewhere = assignment.arm === 'candidate' || assignment.arm === 'control' ? route.stable : same;
     const nowMs = this.parts.clock.monotonicMs();
     if (elsewhere === null || nowMs >= dueAtMs) return null;
     const may = this.retries.retry(nowMs);
@@ -285,47 +287,6 @@ export class Completions {
           : openAiError('internal_error', 'The gateway failed. Try again.');
     if (answer) answer.cut(error);
     else client.fail(error);
-  }
-
-  /** Analysed as assigned: what a second try did stays out, or a failing candidate would be credited with stable's answers. */
-  private observe(
-    { asked, wishes, ...rest }: Admitted,
-    first: Attempt,
-    { assignedAt, startedAtMs }: Underway,
-    lookup: Lookup | null,
-  ): Observation | null {
-    const { assignment, unit, promptClass, pinned } = rest;
-    // Who waits behind users on purpose says nothing about what users get.
-    if (pinned || wishes.priority !== 'live' || first.outcome === 'refused') return null;
-    const known = lookup?.status === 'miss' && lookup.known;
-    const { rolloutId, epoch, arm } = known ? noArm : this.parts.firstAnswers.compared(rest);
-    const observation: Observation = {
-      model: asked.model,
-      versionId: assignment.versionId,
-      rolloutId,
-      epoch,
-      arm,
-      promptClass,
-      unit,
-      assignedAt,
-      outcome: first.outcome,
-      finishReason: first.finishReason,
-      queueWaitMs: first.queueWaitMs,
-      ttftMs: first.ttftMs,
-      interTokenMs: first.interTokenMs,
-      totalMs: this.parts.clock.monotonicMs() - startedAtMs,
-      inputTokens: first.usage?.inputTokens ?? 0,
-      outputTokens: first.usage?.outputTokens ?? first.tokens,
-      entropyMeanNats: first.entropyMeanNats,
-      entropyMaxNats: first.entropyMaxNats,
-      refused: false,
-      looped: false,
-      countedUnfinished: false,
-      costMicros: null,
-      nllMeanNats: first.nllMeanNats,
-    };
-    this.parts.recorder.add(observation);
-    return observation;
   }
 }
 

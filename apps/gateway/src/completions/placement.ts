@@ -4,7 +4,7 @@ import type { EngineCapabilities } from '#libs/engine';
 import { openAiError } from '#libs/openai';
 import type { Route, ServedVersion } from '#libs/rollout';
 import type { EnginePool, Served } from '../engines/pool.js';
-import { type Assignment, assign } from '../routing/assign.js';
+import { type Assignment, assign, type Serving } from '../routing/assign.js';
 import type { Snapshot } from '../routing/snapshot.js';
 import { routeOf, versionOf } from '../routing/table-index.js';
 import { type Checked, good, refuse } from './checked.js';
@@ -39,7 +39,7 @@ export function findVersion({ snapshot }: PlacementParts, model: string, label: 
   );
 }
 
-/** `needs` are asked of both arms of a rollout, so that the coin never decides whether a request is valid. */
+/** `needs` are asked of all arms of a rollout, so that the coin never decides whether a request is valid. */
 export function place(
   parts: PlacementParts & { readonly rng: Rng },
   { model, unitOf, pin, needs }: { model: string; unitOf: (route: Route) => string | null; pin: string | null; needs: readonly Need[] },
@@ -51,17 +51,30 @@ export function place(
   const pinned = pin === null ? null : findVersion(parts, model, pin, 'x-serin-version');
   if (pinned && !pinned.ok) return pinned;
   const error =
-    needs.length === 0 ? null : unmetNeed(needs, capabilitiesOf(pool, pinned ? [pinned.value.id] : [stable, rollout?.candidate]));
+    needs.length === 0
+      ? null
+      : unmetNeed(needs, capabilitiesOf(pool, pinned ? [pinned.value.id] : [stable, rollout?.candidate, rollout?.control?.version]));
   if (error) return refuse(error);
 
   const named = unitOf(route.value);
   const unit = named ?? Buffer.from(parts.rng.bytes(16)).toString('hex');
   const assignment: Assignment | null = pinned
     ? { versionId: pinned.value.id, arm: null, rolloutId: null, epoch: null }
-    : assign(route.value, unit, rollout !== null && pool.serves(rollout.candidate));
+    : assign(route.value, unit, servingOf(rollout, pool));
   if (!assignment) return refuse(notInService(model));
   return good({ route: route.value, assignment, unit, named: named !== null, pinned: pinned !== null });
 }
+
+function servingOf(rollout: Route['rollout'], pool: EnginePool): Serving {
+  if (rollout === null || rollout.weight <= 0) return nobody;
+  const candidate = pool.serves(rollout.candidate);
+  return candidate && !rollout.control
+    ? candidateAlone
+    : { candidate, control: rollout.control ? pool.serves(rollout.control.version) : false };
+}
+
+const nobody: Serving = { candidate: false, control: false };
+const candidateAlone: Serving = { candidate: true, control: false };
 
 /** Without a coin: vectors and scores of two versions do not mix, so stable answers unless a version is named. */
 export function placeOnOne(

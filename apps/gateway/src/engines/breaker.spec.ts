@@ -23,6 +23,21 @@ describe('a breaker', () => {
     expect(breaker.open).toBe(false);
   });
 
+  it('opens for a candidate that is slow, says so, and stays open until another rollout', () => {
+    const breaker = new Breaker();
+    breaker.watch('r1');
+    const { firstTokens } = breaker;
+    breaker.slow(1_500);
+    breaker.succeeded();
+    breaker.outage(true);
+    breaker.outage(false);
+    expect(breaker.open).toBe(true);
+    expect(breaker.reason).toContain('no first token after 1.5 s');
+    breaker.watch('r2');
+    expect(breaker.open).toBe(false);
+    expect(breaker.firstTokens).not.toBe(firstTokens);
+  });
+
   it('forgives what failed by an outage, before it was noticed and after', () => {
     const breaker = new Breaker();
     fail(breaker);

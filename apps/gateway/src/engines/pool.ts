@@ -7,6 +7,7 @@ import type { RoutingTable, ServedVersion } from '#libs/rollout';
 import type { EngineReport } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
 import { Breaker } from './breaker.js';
+import { ColdStart } from './cold-start.js';
 
 const drainMs = 60_000;
 const shortestPauseMs = 15_000;
@@ -22,6 +23,7 @@ export interface Served {
   readonly spec: VersionSpec;
   readonly engine: InferenceEngine | null;
   readonly breaker: Breaker;
+  readonly cold: ColdStart;
 }
 
 interface Trouble {
@@ -40,6 +42,7 @@ interface Slot {
   /** Why it could not be loaded; null when it was. */
   trouble: Trouble | null;
   readonly breaker: Breaker;
+  readonly cold: ColdStart;
   readonly stop: AbortController;
   /** What was reported last, and since when on the monotonic clock. */
   reported: { readonly state: EngineReport['state']; readonly sinceMs: number } | null;
@@ -126,6 +129,7 @@ export class EnginePool {
       state: null,
       trouble: null,
       breaker: new Breaker(),
+      cold: new ColdStart(),
       stop: new AbortController(),
       reported: null,
     };
@@ -149,7 +153,7 @@ export class EnginePool {
   private async tryLoad(slot: Slot): Promise<Trouble | null> {
     const parsed = versionSpec.safeParse(slot.version.spec);
     if (!parsed.success) return { text: `the stored spec is not valid: ${z.prettifyError(parsed.error)}`, away: false };
-    const served = { version: slot.version, spec: parsed.data, breaker: slot.breaker };
+    const served = { version: slot.version, spec: parsed.data, breaker: slot.breaker, cold: slot.cold };
     slot.served = { ...served, engine: slot.engine };
     try {
       const made = await this.options.factory(parsed.data.engine, slot.version);
@@ -160,8 +164,12 @@ export class EnginePool {
       slot.engine = engine;
       slot.served = { ...served, engine };
       slot.state = engine.stats().state;
-      engine.onStateChange(({ state }) => {
-        if (slot.engine === engine) slot.state = state;
+      engine.onStateChange((stats) => {
+        const { state } = stats;
+        if (slot.engine === engine) {
+          slot.state = state;
+          slot.cold.look(stats);
+        }
         if (state === 'unreachable' || state === 'ready') slot.breaker.outage(state === 'unreachable');
         this.options.onChange();
       });
@@ -192,6 +200,8 @@ export class EnginePool {
 
 function stateOf(slot: Slot): Omit<EngineReport, 'forS'> {
   const stats = slot.engine?.stats();
+  // Endpoints that came back while others served changed nothing of the engine's state.
+  if (stats) slot.cold.look(stats);
   const crashes = stats?.crashes ?? 0;
   if (slot.breaker.open) return { state: 'failed', reason: slot.breaker.reason, crashes, pid: stats?.pid ?? null };
   if (slot.trouble !== null && stats?.state !== 'ready') {

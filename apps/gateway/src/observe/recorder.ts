@@ -1,6 +1,6 @@
 // Observations leave the request path as one addition to a window; once a second all windows go to Postgres, in order, each batch once.
 
-import { type AnswerKey, type Observation, type Window, WindowBook } from '#libs/analysis';
+import { type AnswerKey, type Observation, type ObservationStart, type Window, WindowBook } from '#libs/analysis';
 import { type Clock, type Ids, systemIds } from '#libs/base';
 import { WindowStore } from '#libs/storage';
 import type { Log } from '#libs/telemetry';
@@ -38,6 +38,11 @@ export class Recorder {
   /** Of an answer, in [0, 1]. Once per answer. */
   score(answer: AnswerKey, score: number): void {
     this.book.addScore(answer, score);
+  }
+
+  /** A request still runs at the age at which it counts as unfinished. */
+  unfinished(start: ObservationStart): void {
+    this.book.unfinished(start);
   }
 
   start(): void {

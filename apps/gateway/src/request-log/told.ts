@@ -1,5 +1,5 @@
 // What the request log says of a request: who asked which version, how it ended, how long it took. Never a key, never a header, no text unless it is wished.
-import type { Arm } from '#libs/base';
+import type { ComparedArm } from '#libs/base';
 import type { Ending } from '../observe/end-state.js';
 
 /** What a generating request adds to its ending. */
@@ -7,7 +7,7 @@ export interface Answered {
   readonly model: string;
   readonly key: { readonly id: string; readonly name: string };
   readonly rolloutId: string | null;
-  readonly arm: Arm | null;
+  readonly arm: ComparedArm | null;
   readonly pinned: boolean;
   readonly priority: string;
   readonly promptClass: string;

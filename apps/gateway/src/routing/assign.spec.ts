@@ -17,7 +17,7 @@ describe('assignment', () => {
   it('sends the share of units that the weight names, within five standard deviations', () => {
     const n = 20_000;
     for (const weight of [0.01, 0.25, 0.5]) {
-      const seen = Array.from({ length: n }, () => assign(route(weight), randomUUID(), true)?.arm).filter(
+      const seen = Array.from({ length: n }, () => assign(route(weight), randomUUID(), { candidate: true, control: true })?.arm).filter(
         (arm) => arm === 'candidate',
       ).length;
       expect(Math.abs(seen - n * weight)).toBeLessThan(5 * Math.sqrt(n * weight * (1 - weight)));
@@ -26,7 +26,7 @@ describe('assignment', () => {
 
   it.each([0.01, 0.05, 0.5])('is a coin by its counts and by their order: 200,000 units at weight %f', (weight) => {
     const outcomes = Uint8Array.from({ length: 200_000 }, (_, at) =>
-      assign(route(weight), `unit-${at}`, true)?.arm === 'candidate' ? 1 : 0,
+      assign(route(weight), `unit-${at}`, { candidate: true, control: true })?.arm === 'candidate' ? 1 : 0,
     );
     const hits = outcomes.reduce((sum, one) => sum + one, 0);
     // The level of the benchmark, which draws afresh each time; these units are fixed.
@@ -37,7 +37,7 @@ describe('assignment', () => {
   it('never moves a unit back, however often the weight grows', () => {
     const weights = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1];
     for (let at = 0; at < 20_000; at += 1) {
-      const arms = weights.map((weight) => assign(route(weight), `user-${at}`, true)?.arm);
+      const arms = weights.map((weight) => assign(route(weight), `user-${at}`, { candidate: true, control: true })?.arm);
       expect(arms.lastIndexOf('stable')).toBeLessThan(arms.indexOf('candidate'));
     }
   });
@@ -46,7 +46,8 @@ describe('assignment', () => {
     fc.assert(
       fc.property(fc.string(), fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (unit, a, b) => {
         const [low, high] = a < b ? [a, b] : [b, a];
-        if (low > 0 && assign(route(low), unit, true)?.arm === 'candidate') expect(assign(route(high), unit, true)?.arm).toBe('candidate');
+        if (low > 0 && assign(route(low), unit, { candidate: true, control: true })?.arm === 'candidate')
+          expect(assign(route(high), unit, { candidate: true, control: true })?.arm).toBe('candidate');
       }),
     );
   });
@@ -62,15 +63,52 @@ describe('assignment', () => {
   });
 
   it('draws no coin when the candidate cannot be served: such answers belong to no arm', () => {
-    expect(assign(route(0.5), 'u', false)).toEqual({ versionId: 'v1', arm: null, rolloutId: null, epoch: null });
-    expect(assign(route(0), 'u', true)?.arm).toBeNull();
+    expect(assign(route(0.5), 'u', { candidate: false, control: true })).toEqual({
+      versionId: 'v1',
+      arm: null,
+      rolloutId: null,
+      epoch: null,
+    });
+    expect(assign(route(0), 'u', { candidate: true, control: true })?.arm).toBeNull();
   });
 
   it('sends everybody to the candidate at weight 1', () => {
-    fc.assert(fc.property(fc.string(), (unit) => assign(route(1), unit, true)?.arm === 'candidate'));
+    fc.assert(fc.property(fc.string(), (unit) => assign(route(1), unit, { candidate: true, control: true })?.arm === 'candidate'));
+  });
+
+  it('takes the control arm from the other end: no unit of the candidate, no more than its weight, and none that had the candidate before', () => {
+    const of = (weight: number, control: number) => ({
+      ...route(weight),
+      rollout: { ...route(weight).rollout, control: { version: 'v3', weight: control } } as NonNullable<Route['rollout']>,
+    });
+    const both = { candidate: true, control: true };
+    const n = 20_000;
+    let controls = 0;
+    for (let at = 0; at < n; at += 1) {
+      const unit = `user-${at}`;
+      const [small, large] = [assign(of(0.05, 0.05), unit, both), assign(of(0.5, 0.5), unit, both)];
+      if (small?.arm === 'control') controls += 1;
+      if (small?.arm !== 'stable') expect(large?.arm).toBe(small?.arm);
+      expect(large?.arm).not.toBe('stable');
+      if (small?.arm === 'control') expect(small).toEqual({ versionId: 'v3', arm: 'control', rolloutId: 'r1', epoch: 3 });
+      expect(assign(of(0.9, 0.5), unit, both)?.arm).toBe(assign(route(0.9), unit, both)?.arm === 'candidate' ? 'candidate' : 'control');
+    }
+    expect(Math.abs(controls - n * 0.05)).toBeLessThan(5 * Math.sqrt(n * 0.05 * 0.95));
+  });
+
+  it('sends units of a control that cannot be served to stable, as nobody of the comparison', () => {
+    const all = {
+      ...route(0.5),
+      rollout: { ...route(0.5).rollout, control: { version: 'v3', weight: 0.5 } } as NonNullable<Route['rollout']>,
+    };
+    const arms = Array.from({ length: 200 }, (_, at) => assign(all, `user-${at}`, { candidate: true, control: false }));
+    for (const one of arms) {
+      if (one?.arm !== 'candidate') expect(one).toEqual({ versionId: 'v1', arm: null, rolloutId: null, epoch: null });
+    }
+    expect(new Set(arms.map((one) => one?.arm))).toEqual(new Set(['candidate', null]));
   });
 
   it('answers null for a model without a version in service', () => {
-    expect(assign({ model: 'm', stable: null, rollout: null }, 'u', true)).toBeNull();
+    expect(assign({ model: 'm', stable: null, rollout: null }, 'u', { candidate: true, control: true })).toBeNull();
   });
 });

@@ -1,12 +1,12 @@
 // Which version answers: an independent coin per assignment unit, by a keyed hash of (rollout salt, unit). The statistics rest on it.
-import type { Arm } from '#libs/base';
+import type { ComparedArm } from '#libs/base';
 import type { Route } from '#libs/rollout';
 import { type SipKey, sipKey, sipPoint } from './siphash.js';
 
 export interface Assignment {
   readonly versionId: string;
   /** Null when no coin was drawn: no rollout, weight 0, or the candidate cannot be served here. */
-  readonly arm: Arm | null;
+  readonly arm: ComparedArm | null;
   readonly rolloutId: string | null;
   readonly epoch: number | null;
 }
@@ -35,14 +35,26 @@ export function pointOf(salt: string, unit: string): number {
   return sipPoint(keyOf(salt), bytes, fits ? scratch.write(unit, 'utf8') : bytes.length);
 }
 
+/** Which versions of a rollout can take requests here, now. */
+export interface Serving {
+  readonly candidate: boolean;
+  readonly control: boolean;
+}
+
 /**
- * Draws the arm. `candidateServes` false lowers the candidate's share to nothing without pretending that a coin was drawn: such answers must
- * not enter the comparison as stable's, for the coin did not send them there. Null when the model has no version in service.
+ * Draws the arm. Units below the weight are the candidate's, so that a growing weight only adds to them; the control's come from the other end of
+ * the interval, and where the two would meet the candidate's stay its own. A version that does not serve loses its share to stable without
+ * pretending that a coin was drawn: such answers must not enter the comparison as stable's, for the coin did not send them there. Null when the
+ * model has no version in service.
  */
-export function assign(route: Route, unit: string, candidateServes: boolean): Assignment | null {
+export function assign(route: Route, unit: string, serving: Serving): Assignment | null {
   if (!route.stable) return null;
+  const uncompared: Assignment = { versionId: route.stable, arm: null, rolloutId: null, epoch: null };
   const { rollout } = route;
-  if (!rollout || rollout.weight <= 0 || !candidateServes) return { versionId: route.stable, arm: null, rolloutId: null, epoch: null };
-  const arm = pointOf(rollout.salt, unit) < rollout.weight ? 'candidate' : 'stable';
-  return { versionId: arm === 'candidate' ? rollout.candidate : route.stable, arm, rolloutId: rollout.id, epoch: rollout.epoch };
+  if (!rollout || rollout.weight <= 0 || !serving.candidate) return uncompared;
+  const point = pointOf(rollout.salt, unit);
+  const { id: rolloutId, epoch, control } = rollout;
+  if (point < rollout.weight) return { versionId: rollout.candidate, arm: 'candidate', rolloutId, epoch };
+  if (!control || point < 1 - control.weight) return { versionId: route.stable, arm: 'stable', rolloutId, epoch };
+  return serving.control ? { versionId: control.version, arm: 'control', rolloutId, epoch } : uncompared;
 }

@@ -38,7 +38,7 @@ function falseAlarms(counts: (answers: FirstAnswers, answered: Parameters<FirstA
     for (let answer = 0; answer < users * answersPerUser; answer += 1) {
       const user = Math.floor(uniform() * users);
       const unit = `user-${user}`;
-      const assignment = assign(route, unit, true);
+      const assignment = assign(route, unit, { candidate: true, control: true });
       const value = Math.exp((means[user] ?? 0) + within * normal());
       if (!assignment || !counts(answers, { route, assignment, unit, named: true })) continue;
       for (const [point, more] of added(assignment.arm === 'candidate' ? 1 : 0, value).entries()) sums[point] = (sums[point] ?? 0) + more;

@@ -46,7 +46,7 @@ describe('the unit of a request', () => {
       fc.property(fc.string({ minLength: 1 }), fc.array(weight, { minLength: 1, maxLength: 8 }), (user, weights) => {
         const arms = weights
           .toSorted((a, b) => a - b)
-          .map((each) => assign(route('user', each), unit({ user, n: each }) ?? 'none', true)?.arm);
+          .map((each) => assign(route('user', each), unit({ user, n: each }) ?? 'none', { candidate: true, control: true })?.arm);
         expect(arms).toEqual([...arms.filter((arm) => arm === 'stable'), ...arms.filter((arm) => arm === 'candidate')]);
       }),
     );
@@ -56,7 +56,7 @@ describe('the unit of a request', () => {
 describe('the comparison', () => {
   const answered = (unit: string, named = true, id = 'r1', weight = 0.5) => {
     const of = route('user', weight, id);
-    const assignment = assign(of, unit, true);
+    const assignment = assign(of, unit, { candidate: true, control: true });
     if (!assignment) throw new Error('no version in service');
     return { route: of, assignment, unit, named };
   };

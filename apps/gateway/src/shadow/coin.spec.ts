@@ -42,7 +42,7 @@ describe('the coin of mirrors', () => {
       [0, 0],
     ];
     for (const unit of units) {
-      const arm = assign({ model: 'm', stable: 'v1', rollout: { ...one, weight } }, unit, true)?.arm;
+      const arm = assign({ model: 'm', stable: 'v1', rollout: { ...one, weight } }, unit, { candidate: true, control: true })?.arm;
       const row = table[isMirrored(one, unit) ? 1 : 0] as number[];
       row[arm === 'candidate' ? 1 : 0] = (row[arm === 'candidate' ? 1 : 0] ?? 0) + 1;
     }
