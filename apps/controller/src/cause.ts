@@ -120,6 +120,8 @@ export function causeText(reason: Reason, evidence: Evidence | null, subject: Su
       return `the engine of ${subject.candidate} restarted ${numbers['restarts'] ?? 0} times, more than ${numbers['most'] ?? 0}`;
     case 'strain.shared':
       return 'both versions strain their engines, which has a common cause';
+    case 'database.failed-over':
+      return 'the database was promoted or restored and may lack the last decisions, so no user meets the candidate until a person resumes';
     case 'gate.running':
       return 'the gate is still running';
     case 'engine.failed':

@@ -25,6 +25,7 @@ import { AuthGuard } from './auth/auth.guard.js';
 import { CLOCK, ControllerSettings, IDS, LOG, RNG } from './core.js';
 import { CRASH, type Crash, noCrash } from './crash.js';
 import { EvaluationDesk } from './evaluation-desk.js';
+import { FailoverWatch } from './failover-watch.js';
 import { HookDesk } from './hooks/hook-desk.js';
 import { HooksApi } from './hooks/hooks.api.js';
 import { Housekeeper } from './housekeeper.js';
@@ -66,6 +67,7 @@ const services = [
   Reconciler,
   Ticker,
   Housekeeper,
+  FailoverWatch,
   RolloutReader,
   RolloutReplay,
   StreamHub,

@@ -3,6 +3,7 @@ export { ControllerModule } from './controller.module.js';
 export { ControllerSettings } from './core.js';
 export { type Crash, type CrashPoint, noCrash } from './crash.js';
 export { evidenceOf, judgeOptions } from './evidence.js';
+export { FailoverWatch } from './failover-watch.js';
 export { LookRound, type RoundReport } from './look-round.js';
 export { OutboxWorker } from './outbox/outbox-worker.js';
 export { type Look, type LookResult, Reconciler } from './reconciler.js';

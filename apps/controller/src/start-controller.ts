@@ -9,6 +9,7 @@ import { type Log, QuietLog } from '#libs/telemetry';
 import { ControllerModule } from './controller.module.js';
 import { ControllerSettings } from './core.js';
 import type { Crash } from './crash.js';
+import { FailoverWatch } from './failover-watch.js';
 import { keepHookBodiesRaw } from './hooks/raw-body.js';
 import { Housekeeper } from './housekeeper.js';
 import { ProblemFilter } from './http/problem.filter.js';
@@ -88,6 +89,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
   const hub = running.get(StreamHub);
   const outbox = running.get(OutboxWorker);
   const housekeeper = running.get(Housekeeper);
+  const failover = running.get(FailoverWatch);
   const watcher = running.get(Watcher);
   const listener = new Listener({
     url: options.databaseUrl,
@@ -104,6 +106,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     clock,
   });
   listener.start();
+  failover.start();
   ticker.start();
   outbox.start();
   housekeeper.start();
@@ -117,6 +120,7 @@ export async function startController(options: ControllerOptions): Promise<Runni
     close: () => {
       closing ??= (async () => {
         await listener.close();
+        await failover.close();
         await housekeeper.close();
         await watcher.close();
         await ticker.close();

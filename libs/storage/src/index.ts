@@ -14,6 +14,7 @@ export * from './hook-receipts.store.js';
 export * from './hook-sources.store.js';
 export * from './idempotency.store.js';
 export * from './leases.store.js';
+export * from './lineage.store.js';
 export * from './listen.js';
 export * from './models.store.js';
 export * from './outbox.store.js';
