@@ -44,6 +44,8 @@ export interface Faults {
 
 export class ModelStore {
   private busy: Promise<void> = Promise.resolve();
+  /** The transaction that holds the rows. */
+  private inside: object | null = null;
 
   constructor(
     readonly schedule: Schedule,
@@ -85,10 +87,15 @@ export class ModelStore {
     });
     await before;
     const tx = { draft: this.state as State | null, dead: false };
+    this.inside = tx;
+    const leave = (): void => {
+      if (this.inside === tx) this.inside = null;
+      release();
+    };
     // A connection whose owner died is closed and its transaction undone.
     const guard = this.schedule.at(this.schedule.monotonicMs() + 2_000, () => {
       tx.dead = true;
-      release();
+      leave();
     });
     try {
       const answer = await work(tx);
@@ -99,7 +106,7 @@ export class ModelStore {
       return answer;
     } finally {
       guard();
-      release();
+      leave();
     }
   }
 
@@ -112,6 +119,7 @@ export class ModelStore {
     const { draft } = tx as { draft: State | null };
     if (draft === null) await this.busy;
     await this.pass(alive);
+    while (draft === null && this.inside !== null) await this.busy;
     const from = draft === null || this.bug === 'half-written' ? this.state : (tx as { draft: State }).draft;
     const { next, answer } = change(from);
     if (draft === null || this.bug === 'half-written') this.commit(next);
