@@ -1,14 +1,17 @@
 // Models, versions and rollouts in the tables, written by the stores that the controller writes them by.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { defaultPlan } from '#libs/rollout';
-import { ModelStore, notifyRollout, RolloutStore, RoutingStore, VersionStore } from '#libs/storage';
+import { LeaseStore, ModelStore, notifyRollout, RolloutStore, RoutingStore, VersionStore } from '#libs/storage';
 import { nowMs } from '../clock.mjs';
 
 const models = new ModelStore();
 const versions = new VersionStore();
 const rollouts = new RolloutStore();
+const leases = new LeaseStore();
 const routing = new RoutingStore();
+const owner = 'bench';
 const leaseMs = 60_000;
+const mostClaims = 100;
 /** No controller looks by itself. */
 const never = 4_102_444_800_000;
 
@@ -72,9 +75,10 @@ export async function rollBack(database, id) {
 }
 
 async function move(tx, id, next, weight) {
-  const [lease] = await rollouts.claimDue(tx, { owner: 'bench', leaseMs, limit: 1 });
+  await leases.claim(tx, { owner, leaseMs, limit: mostClaims });
+  const lease = (await leases.due(tx, owner)).find((due) => due.id === id);
   const record = await rollouts.get(tx, id);
-  if (lease?.id !== id || record === null) throw new Error(`rollout ${id} is not free`);
+  if (lease === undefined || record === null) throw new Error(`rollout ${id} is not free`);
   const change = { next, weight, epoch: record.epoch + 1, nextLookAt: never, ended: next.phase === 'rolledBack' };
   must(await rollouts.commitDecision(tx, record, lease, change));
   const generation = await routing.rebuild(tx);
