@@ -218,7 +218,6 @@ export class HttpEngine implements InferenceEngine {
     signal: AbortSignal,
   ): AsyncGenerator<TokenEvent, void, undefined> {
     const given = new AbortController();
-    const secret = this.options.credential;
     const sentAtMs = this.clock.monotonicMs();
     let body: Body | null = null;
     let whole = false;
