@@ -92,7 +92,7 @@ export interface Wish {
 }
 
 export function leaseRequest({ affinity, tokens = 100, tenant = 'a', priority = 'live', deadlineMs = null }: Wish = {}): LeaseRequest {
-  return { affinity: affinity ?? null, tokens, ticket: { tenant, priority, deadlineMs } };
+  return { affinity: affinity === undefined ? null : () => affinity, tokens, ticket: { tenant, priority, deadlineMs } };
 }
 
 /** Asks for a place: granted, refused or, while neither, waiting. */

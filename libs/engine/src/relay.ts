@@ -24,7 +24,7 @@ export interface RelayRequest {
   /** Written over the upstream's own name in the answer, so that a rollout does not show. */
   readonly modelShown: string;
   /** Requests with equal keys share a beginning: they go to the same endpoint of the version where its load allows. Null: to the least loaded. */
-  readonly affinity: string | null;
+  readonly affinity: (() => string | null) | null;
   /** Milliseconds for the whole answer; null: the engine's own limit. */
   readonly deadlineMs: number | null;
   /** Whose turn it is while requests wait for a place. Absent: live, of nobody in particular. */

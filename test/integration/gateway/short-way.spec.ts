@@ -121,9 +121,9 @@ describe('a whole answer', () => {
       choices: 2,
       clientTop: 3,
       modelShown: 'support',
-      affinity: 'user:Hi\n',
       defaults: { temperature: 1, top_p: 1, max_tokens: 1_024 },
     });
+    expect(engine.last.request.affinity?.()).toBe('user:Hi\n');
     expect(engine.last.request.body.value('temperature')).toBe(0.5);
   });
 

@@ -45,7 +45,7 @@ export function shortWay({ id, endpoint, engine, spec, body, asked, wishes }: Sh
       defaults: defaultsOf(spec, endpoint.usualMaxTokens),
       ...(spec.systemPrompt === undefined ? {} : { systemPrompt: spec.systemPrompt }),
       modelShown: asked.model,
-      affinity: asked.affinity(),
+      affinity: asked.affinity,
     },
   };
 }

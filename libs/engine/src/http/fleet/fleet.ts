@@ -214,7 +214,8 @@ export class Fleet implements Landlord {
   private find({ affinity, ticket }: LeaseRequest): Endpoint | null {
     const priority = ticket?.priority ?? usualTicket.priority;
     if (priority !== 'live' && !this.hasRoom(priority)) return null;
-    return choose(this.endpoints, affinity === null ? null : hashOf(affinity), this.random);
+    const key = this.endpoints.length > 1 ? (affinity?.() ?? null) : null;
+    return choose(this.endpoints, key === null ? null : hashOf(key), this.random);
   }
 
   private readonly hasRoom = (priority: Priority): boolean => {

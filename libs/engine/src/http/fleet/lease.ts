@@ -3,8 +3,11 @@ import type { EngineFault, Ticket } from '../../engine.js';
 import type { Connection } from '../connection.js';
 
 export interface LeaseRequest {
-  /** Requests with equal keys share a beginning: they go to the same endpoint while its load allows. Null: to the least loaded. */
-  readonly affinity: string | null;
+  /**
+   * Requests with equal keys share a beginning: they go to the same endpoint while its load allows. Null: to the least loaded. Asked only where there is a
+   * choice: making the key means reading the prompt.
+   */
+  readonly affinity: (() => string | null) | null;
   /** Input and expected output over all choices: what the request counts for while it waits, and what its duration is measured by. */
   readonly tokens: number;
   /** Null: live, of nobody in particular, without a deadline. */

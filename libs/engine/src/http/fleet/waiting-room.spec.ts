@@ -31,7 +31,7 @@ class Scene {
   }
 
   take(nowMs = 0): string | null {
-    return this.room.take(nowMs, () => true)?.waiting.request.affinity ?? null;
+    return this.room.take(nowMs, () => true)?.waiting.request.affinity?.() ?? null;
   }
 
   all(nowMs = 0): string[] {
