@@ -99,6 +99,26 @@ describe('a gateway', () => {
     expect((await counted()).every((row) => row.arm === 'candidate' && row.responses === row.errors)).toBe(true);
   });
 
+  it('shows stable what a candidate calls too long: answered there, it is an error of the candidate; refused there too, the request is at fault', async () => {
+    const [v1, v2] = [aVersion('v1'), aVersion('v2')];
+    const overflow = { code: 'engine.context-overflow', message: 'too long', retryable: false } as const;
+    let stableRefuses = false;
+    const engines = {
+      v1: new FakeEngine({ failWith: () => (stableRefuses ? overflow : null) }),
+      v2: new FakeEngine({ failWith: () => overflow }),
+    };
+    const { id, generation } = await rollout(1, v1, v2);
+    gateway = await aGateway(test.url, { factory: fakeFactory(engines) });
+    await untilServing(gateway.url, generation);
+    expect([(await ask(gateway.url)).version, (await ask(gateway.url)).status]).toEqual(['v1', 200]);
+    stableRefuses = true;
+    expect(await ask(gateway.url)).toMatchObject({ status: 400, body: { error: { code: 'context_length_exceeded' } } });
+    const counts = async () =>
+      (await new WindowStore().ofRollout(test.database.manager, id)).map(({ counts: { responses, errors } }) => [responses, errors]);
+    await until(async () => (await counts()).reduce((sum, [, errors]) => sum + (errors ?? 0), 0) === 2, 'two errors in the windows');
+    expect((await counts()).reduce((sum, [responses]) => sum + (responses ?? 0), 0)).toBe(2);
+  });
+
   it('takes a candidate that only fails out by itself after twenty failures, and says so', async () => {
     const [v1, v2] = [aVersion('v1'), aVersion('v2')];
     const broken = new FakeEngine({ failWith: () => ({ code: 'engine.crashed', message: 'broken', retryable: true }) });

@@ -141,19 +141,22 @@ export class Completions {
     const scored = quality.listen(admitted, client.names.requestId);
     client.tap = bothTaps(lookup?.status === 'miss' ? lookup.recording : null, mirrored ?? scored);
     const observed = observe(this.parts, admitted, client, underway);
-    const first = await this.tryVersion(assignment.versionId, admitted, underway).catch((error: unknown) => {
+    const tried = await this.tryVersion(assignment.versionId, admitted, underway).catch((error: unknown) => {
       observed?.drop();
       mirrored?.drop();
       scored?.drop();
       throw error;
     });
     client.tap = null;
+    const opinion = await this.secondOpinion(admitted, tried, underway);
+    // What stable answers was no fault of the request: the candidate is smaller, or broken.
+    const first: Attempt = opinion?.outcome === 'ok' ? { ...tried, state: 'upstreamError', outcome: 'error' } : tried;
     if (lookup?.status === 'miss' && first.outcome === 'ok') lookup.keep();
     this.judge(admitted, first);
     const observation = observed?.end(first, lookup?.status === 'miss' && lookup.known) ?? null;
     quality.offer({ requestId: underway.requestId, admitted, observation, kept: scored });
-    const elsewhere = this.secondChoice(admitted, first, underway);
-    const last = elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway);
+    const elsewhere = opinion === null ? this.secondChoice(admitted, first, underway) : null;
+    const last = opinion ?? (elsewhere === null ? first : await this.tryAgain(elsewhere, first, admitted, underway));
     settle(admitted.entry, last, clock.monotonicMs());
     this.conclude(last, underway);
     if (last === first) {
@@ -187,17 +190,29 @@ export class Completions {
     else if (outcome === 'error' || outcome === 'timeout') breaker?.failed();
   }
 
-  /** Where a failed request may be tried once more. Only before the first byte, so the client sees one whole answer, and within the budget. */
-  private secondChoice({ assignment, route }: Admitted, first: Attempt, { client, dueAtMs }: Underway): string | null {
-    if (first.outcome === 'ok' || first.outcome === 'refused' || client.left !== null || client.begun) return null;
+  /** A request that a candidate refuses as the request's own fault is shown to stable, or a candidate with too small a context would fail users unseen. */
+  private async secondOpinion(admitted: Admitted, tried: Attempt, underway: Underway): Promise<Attempt | null> {
+    const { arm } = admitted.assignment;
+    if (tried.state !== 'rejected' || arm !== 'candidate') return null;
+    const elsewhere = this.retryAt(admitted.route.stable, underway);
+    return elsewhere === null ? null : await this.tryAgain(elsewhere, tried, admitted, underway);
+  }
+
+  /** Where a failed request may be tried once more. */
+  private secondChoice({ assignment, route }: Admitted, first: Attempt, underway: Underway): string | null {
+    if (first.outcome === 'ok' || first.outcome === 'refused') return null;
     // A crash of the process says nothing about the request: the same version answers it after its restart.
     const same = first.fault?.code === 'engine.crashed' ? assignment.versionId : null;
-    const elsewhere = assignment.arm === 'candidate' || assignment.arm === 'control' ? route.stable : same;
+    return this.retryAt(assignment.arm === 'candidate' || assignment.arm === 'control' ? route.stable : same, underway);
+  }
+
+  /** `versionId` if it may be tried now: only before the first byte, so that the client sees one whole answer, and within the budget. */
+  private retryAt(versionId: string | null, { client, dueAtMs }: Underway): string | null {
     const nowMs = this.parts.clock.monotonicMs();
-    if (elsewhere === null || nowMs >= dueAtMs) return null;
+    if (versionId === null || client.left !== null || client.begun || nowMs >= dueAtMs) return null;
     const may = this.retries.retry(nowMs);
     this.parts.book.retried(may);
-    return may ? elsewhere : null;
+    return may ? versionId : null;
   }
 
   private async tryAgain(elsewhere: string, first: Attempt, admitted: Admitted, underway: Underway): Promise<Attempt> {
