@@ -11,8 +11,8 @@ import { horizon } from './run.mjs';
 
 const { values } = parseArgs({
   options: {
-    // In each of the settings; 125 make 2,000 in all.
-    runs: { type: 'string', default: '125' },
+    // In each setting at 10 requests a second; 120 make 2,000 in all, for rare requests take a look each and get fewer, dense ones more.
+    runs: { type: 'string', default: '120' },
     'effect-runs': { type: 'string', default: '200' },
     json: { type: 'string', default: 'bench-decision.json' },
     quick: { type: 'boolean', default: false },
@@ -41,15 +41,17 @@ const bad = [
 ];
 
 const chunk = 5;
-async function all(settings, count) {
-  const jobs = settings.flatMap((setting, at) =>
-    Array.from({ length: Math.ceil(count / chunk) }, (_, part) => ({
+const runsAt = { 0.1: 0.3, 10: 1, 100: 1.8 };
+async function all(settings, wanted) {
+  const jobs = settings.flatMap((setting, at) => {
+    const count = Math.ceil(wanted * runsAt[setting.rate]);
+    return Array.from({ length: Math.ceil(count / chunk) }, (_, part) => ({
       at,
       setting,
       from: 1 + part * chunk,
       count: Math.min(chunk, count - part * chunk),
-    })),
-  );
+    }));
+  });
   const results = settings.map(() => []);
   let done = 0;
   const total = jobs.length;
@@ -79,7 +81,7 @@ async function all(settings, count) {
 }
 
 const wanted = (kind) => values.only === undefined || values.only === kind;
-say(`healthy candidates: ${healthy.length} settings, ${runs} runs of ${horizon} requests`);
+say(`healthy candidates: ${healthy.length} settings, ${runs} runs of ${horizon} requests at 10/s, fewer below, more above`);
 const aa = wanted('healthy') ? await all(healthy, runs) : [];
 say(`bad candidates: ${bad.length} settings, ${effectRuns} runs`);
 const ab = wanted('bad') ? await all(bad, effectRuns) : [];
