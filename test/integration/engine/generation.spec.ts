@@ -60,15 +60,16 @@ describe('a native answer', () => {
   it('repeats itself with the same seed, whatever else runs, where no rounding decides', async () => {
     let repeated = 0;
     for (const seed of [42, 43, 44, 45]) {
-      const sampling = { ...lively, seed };
+      // At higher temperatures many tokens are nearly as likely, and rounding decides often.
+      const sampling = { ...lively, temperature: 1, seed };
       const alone = await generate(engine, { sampling });
       const busy = await Promise.all(
-        Array.from({ length: 8 }, async (_, at) => await generate(engine, { sampling: at === 3 ? sampling : { ...lively, seed: at } })),
+        Array.from({ length: 8 }, async (_, at) => await generate(engine, { sampling: at === 3 ? sampling : { ...sampling, seed: at } })),
       );
       if (busy[3]?.texts[0] === alone.texts[0]) repeated += 1;
       expect(new Set(busy.map(({ texts }) => texts[0])).size).toBeGreaterThan(1);
     }
-    // A batch of another shape sums in another order: once in some fifty answers a token falls on the other side.
+    // A batch of another shape sums in another order: now and then a token falls on the other side.
     expect(repeated).toBeGreaterThanOrEqual(3);
   });
 
