@@ -1,7 +1,16 @@
 // Keeps tables bounded: partitions ahead of time, old days dropped whole, answers that nobody will ask for again forgotten.
 import { Inject, Injectable } from '@nestjs/common';
 import { type Clock, Pulse } from '#libs/base';
-import { Database, DeliveryStore, HookReceiptStore, IdempotencyStore, PairedWindowStore, RolloutStore, WindowStore } from '#libs/storage';
+import {
+  CountedUnitStore,
+  Database,
+  DeliveryStore,
+  HookReceiptStore,
+  IdempotencyStore,
+  PairedWindowStore,
+  RolloutStore,
+  WindowStore,
+} from '#libs/storage';
 import { type Log, QuietLog } from '#libs/telemetry';
 import { CLOCK, ControllerSettings, LOG } from './core.js';
 
@@ -9,6 +18,8 @@ const everyMs = 3_600_000;
 const retryMs = 60_000;
 const dayMs = 86_400_000;
 const keepAnswersMs = 7 * dayMs;
+/** After a rollout's end: its last requests end, and late scores of their answers come. */
+const keepUnitsMs = 7 * dayMs;
 const keepDeliveriesMs = 30 * dayMs;
 const batchRows = 1_000;
 
@@ -16,6 +27,7 @@ const batchRows = 1_000;
 export class Housekeeper {
   private readonly windows = new WindowStore();
   private readonly pairs = new PairedWindowStore();
+  private readonly units = new CountedUnitStore();
   private readonly rollouts = new RolloutStore();
   private readonly receipts = new HookReceiptStore();
   private readonly answers = new IdempotencyStore();
@@ -51,6 +63,7 @@ export class Housekeeper {
     const dropped = await this.database.transaction(async (tx) => await this.windows.dropBefore(tx, since));
     if (dropped.length > 0) this.log.info({ days: dropped }, 'old windows were dropped');
     while (!this.pulse.signal.aborted && (await this.pairs.dropBefore(manager, since)) >= batchRows);
+    while (!this.pulse.signal.aborted && (await this.units.prune(manager, keepUnitsMs)) >= batchRows);
     for (const store of [this.receipts, this.answers]) {
       while (!this.pulse.signal.aborted && (await store.prune(manager, keepAnswersMs)) >= batchRows);
     }

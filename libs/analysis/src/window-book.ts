@@ -10,7 +10,7 @@ const secondMs = 1000;
 const emptyAnswerTokens = 0.5;
 
 /** What tells the window of an answer. */
-export type AnswerKey = Pick<Observation, 'model' | 'versionId' | 'rolloutId' | 'epoch' | 'arm' | 'promptClass' | 'assignedAt'>;
+export type AnswerKey = Pick<Observation, 'model' | 'versionId' | 'rolloutId' | 'epoch' | 'arm' | 'promptClass' | 'assignedAt' | 'place'>;
 
 interface OpenWindow extends Window {
   readonly unitsSeen: Set<string>;
@@ -19,7 +19,9 @@ interface OpenWindow extends Window {
 /** Additive windows by key and assignment second. Memory is bounded by the caller draining it each second. */
 export class WindowBook {
   private open = new Map<string, OpenWindow>();
-  private readonly classes = new Map<string, Set<string>>();
+
+  /** `classes`: those met so far by model, to bound them over several books. */
+  constructor(private readonly classes = new Map<string, Set<string>>()) {}
 
   /** A request has ended. */
   add(observation: Observation): void {

@@ -37,12 +37,14 @@ export interface Observation {
   readonly costMicros: number | null;
   /** Among the first answers of a replica that has just started: its times tell of an empty cache and stay out, everything else counts. */
   readonly cold?: boolean;
+  /** Of a named unit that is compared: where its rollout remembers it, a whole number below 2^22. */
+  readonly place?: number | undefined;
 }
 
 /** What is known of a request when it begins. */
 export type ObservationStart = Pick<
   Observation,
-  'model' | 'versionId' | 'rolloutId' | 'epoch' | 'arm' | 'promptClass' | 'unit' | 'assignedAt'
+  'model' | 'versionId' | 'rolloutId' | 'epoch' | 'arm' | 'promptClass' | 'unit' | 'assignedAt' | 'place'
 >;
 
 /**

@@ -2,6 +2,7 @@
 export * from './api-keys.store.js';
 export * from './audit.store.js';
 export * from './connection.js';
+export * from './counted-units.store.js';
 export * from './database.js';
 export * from './deliveries.store.js';
 export * from './digest.js';

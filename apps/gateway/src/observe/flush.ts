@@ -26,6 +26,7 @@ export class Flush<Item> {
   private readonly pulse: Pulse;
   private nextSeq = 1;
   private lost = 0;
+  private held = 0;
 
   constructor(private readonly parts: FlushParts<Item>) {
     const quiet = new QuietLog(parts.log, parts.clock);
@@ -42,6 +43,11 @@ export class Flush<Item> {
     return this.lost;
   }
 
+  /** Items that wait in batches. */
+  get waiting(): number {
+    return this.held;
+  }
+
   start(): void {
     this.pulse.start();
   }
@@ -49,12 +55,22 @@ export class Flush<Item> {
   /** Cuts what is open into a batch and sends what is pending, oldest first. */
   private async flush(): Promise<void> {
     const items = this.parts.drain();
-    if (items.length > 0) this.pending.push({ seq: this.nextSeq++, items });
-    while (this.pending.length > mostPending) this.lost += this.pending.shift()?.items.length ?? 0;
+    if (items.length > 0) {
+      this.pending.push({ seq: this.nextSeq++, items });
+      this.held += items.length;
+    }
+    while (this.pending.length > mostPending) this.lost += this.shift();
     for (let batch = this.pending[0]; batch; batch = this.pending[0]) {
       await this.parts.write(batch.seq, batch.items);
-      this.pending.shift();
+      this.shift();
     }
+  }
+
+  /** Lets go of the oldest batch; returns how many items it had. */
+  private shift(): number {
+    const items = this.pending.shift()?.items.length ?? 0;
+    this.held -= items;
+    return items;
   }
 
   /** Sends what is left, once; what Postgres does not take now is lost with this process. */

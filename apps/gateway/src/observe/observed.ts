@@ -112,9 +112,9 @@ export class Observed extends WheelEntry {
 
   private start(fromCache: boolean): ObservationStart {
     const { asked, assignment, promptClass, unit } = this.admitted;
-    const { rolloutId, epoch, arm } = this.comparedAs(fromCache);
+    const { rolloutId, epoch, arm, place } = this.comparedAs(fromCache);
     const { assignedAt } = this.beginning;
-    return { model: asked.model, versionId: assignment.versionId, rolloutId, epoch, arm, promptClass, unit, assignedAt };
+    return { model: asked.model, versionId: assignment.versionId, rolloutId, epoch, arm, promptClass, unit, assignedAt, place };
   }
 
   private comparedAs(fromCache: boolean): Compared {

@@ -33,8 +33,8 @@ export class RecentAnswers {
 
   /** The newest of an id counts. */
   remember(requestId: string, { key, tenant, judged }: Rateable): void {
-    const { model, versionId, rolloutId, epoch, arm, promptClass, assignedAt } = key;
-    const kept = { model, versionId, rolloutId, epoch, arm, promptClass, assignedAt };
+    const { model, versionId, rolloutId, epoch, arm, promptClass, assignedAt, place } = key;
+    const kept = { model, versionId, rolloutId, epoch, arm, promptClass, assignedAt, place };
     this.answers.delete(requestId);
     this.answers.set(requestId, { key: kept, tenant, judged, atMs: this.clock.monotonicMs(), rated: false });
     if (this.answers.size <= mostAnswers) return;

@@ -8,7 +8,10 @@ const places = 2 ** 22;
 const mostRollouts = 64;
 
 /** As which part of a comparison an answer is observed. */
-export type Compared = Pick<Assignment, 'rolloutId' | 'epoch' | 'arm'>;
+export type Compared = Pick<Assignment, 'rolloutId' | 'epoch' | 'arm'> & {
+  /** Of a named unit's first answer here: by which gateways agree on who counts it. */
+  readonly place?: number;
+};
 
 /** Not compared. */
 export const noArm: Compared = { rolloutId: null, epoch: null, arm: null };
@@ -52,7 +55,10 @@ export class FirstAnswers {
   /** The arm of a unit's first answer; of later ones no arm, as if no coin had been drawn. */
   compared({ route: { rollout }, assignment, unit, named }: Answered): Compared {
     if (!named || assignment.arm === null || rollout === null) return assignment;
-    return this.first(rollout.id, placeOf(rollout.salt, 'counted', unit)) ? assignment : noArm;
+    const place = placeOf(rollout.salt, 'counted', unit);
+    if (!this.first(rollout.id, place)) return noArm;
+    const { rolloutId, epoch, arm } = assignment;
+    return { rolloutId, epoch, arm, place };
   }
 
   /** Whether a mirrored prompt of a named unit has been paired. */
