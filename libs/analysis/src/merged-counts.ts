@@ -143,6 +143,7 @@ export class MergedCounts {
 function addCounts(sums: ArmCounts, { key, counts }: Window): void {
   sums.responses += counts.responses;
   sums.failures += counts.errors + counts.timeouts + counts.unfinished + counts.nonFinite;
+  sums.unfinished += counts.unfinished;
   sums.refusals += counts.refusals;
   sums.loops += counts.loops;
   sums.clientGone += counts.clientGone;

@@ -64,7 +64,7 @@ export const roles: readonly Role[] = [
     sha256: 'f2c0664c920d7f574bf1c28a59ee0dc70fb949b338aa4acf905a1d1276e32acf',
     story: 'collapsed into repetition: starts right, then loops (gate off)',
     gated: false,
-    expect: { phase: 'rolledBack', cause: 'check.failed', checks: ['entropy', 'length'] },
+    expect: { phase: 'rolledBack', cause: 'check.failed', checks: ['entropy', 'length', 'shape', 'errors'] },
   },
   {
     label: 'v6',
@@ -72,7 +72,7 @@ export const roles: readonly Role[] = [
     sha256: '13394c3c9697264706def633aa69463540becc378fdb71f1df510b02222d6242',
     story: 'the same answers to the last bit, but 2.3 x slower per token (gate off)',
     gated: false,
-    expect: { phase: 'rolledBack', cause: 'check.failed', checks: ['latency'] },
+    expect: { phase: 'rolledBack', cause: 'check.failed', checks: ['latency', 'ttft', 'interToken', 'errors'] },
   },
   {
     label: 'v3',
