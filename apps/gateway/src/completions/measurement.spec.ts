@@ -16,6 +16,8 @@ describe('a measurement', () => {
       entropyMeanNats: null,
       entropyMaxNats: null,
       nllMeanNats: null,
+      refused: false,
+      looped: false,
     });
   });
 
@@ -56,5 +58,22 @@ describe('a measurement', () => {
     expect(measurement.read().finishReason).toBe('content_filter');
     measurement.finish(2, 'length');
     expect(measurement.read().finishReason).toBe('length');
+  });
+
+  it('knows a refusal by the first words and a loop by the last ones of the first answer, token by token', () => {
+    const read = (words: string, choice = 0) => {
+      const measurement = new Measurement(0);
+      for (const word of words.split(/(?<= )/)) measurement.token({ ...token(choice), text: word }, 1);
+      measurement.finish(choice, 'stop');
+      const { refused, looped } = measurement.read();
+      return { refused, looped };
+    };
+    expect(read("I'm sorry, but I can't help with that. Please ask something else.")).toEqual({ refused: true, looped: false });
+    expect(read(`Open the settings. ${'and then the lamp and then the lamp '.repeat(60)}`)).toEqual({ refused: false, looped: true });
+    expect(read(`I'm sorry to hear that. ${'Here is what helps: turn it off, wait, and turn it on again. '.repeat(2)}`)).toEqual({
+      refused: false,
+      looped: false,
+    });
+    expect(read("I'm sorry, but I can't help with that.", 1)).toEqual({ refused: false, looped: false });
   });
 });

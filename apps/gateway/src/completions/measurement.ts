@@ -1,4 +1,5 @@
 // What one try at a version shows of it, over all its answers: when tokens came, how many, how sure.
+import { isLoop, isRefusal, loopTailChars, refusalHeadChars } from '#libs/analysis';
 import type { FinishReason, TokenEvent } from '#libs/engine';
 
 type Token = Extract<TokenEvent, { type: 'token' }>;
@@ -12,6 +13,9 @@ export interface Measured {
   readonly entropyMeanNats: number | null;
   readonly entropyMaxNats: number | null;
   readonly nllMeanNats: number | null;
+  /** Of the first of several answers. False where nobody read the text: its bytes passed. */
+  readonly refused: boolean;
+  readonly looped: boolean;
 }
 
 export const nothingMeasured: Measured = {
@@ -22,6 +26,8 @@ export const nothingMeasured: Measured = {
   entropyMeanNats: null,
   entropyMaxNats: null,
   nllMeanNats: null,
+  refused: false,
+  looped: false,
 };
 
 export class Measurement {
@@ -35,12 +41,15 @@ export class Measurement {
   private entropyMax = 0;
   private told = 0;
   private nllSum = 0;
+  private head = '';
+  private tail = '';
 
   constructor(private readonly startedAtMs: number) {
     this.lastAtMs = startedAtMs;
   }
 
-  token({ choice, uncertainty }: Token, nowMs: number): void {
+  token({ choice, text, uncertainty }: Token, nowMs: number): void {
+    if (choice === 0) this.keep(text);
     this.lastAtMs = nowMs;
     this.firstAtMs ??= nowMs;
     this.tokens += 1;
@@ -75,7 +84,16 @@ export class Measurement {
       entropyMeanNats: this.exact > 0 ? this.entropySum / this.exact : null,
       entropyMaxNats: this.exact > 0 ? this.entropyMax : null,
       nllMeanNats: this.told > 0 ? this.nllSum / this.told : null,
+      refused: isRefusal(this.head, this.finishReason()),
+      looped: isLoop(this.tail),
     };
+  }
+
+  /** The first and the last words, whatever the length. */
+  private keep(text: string): void {
+    if (this.head.length < refusalHeadChars) this.head += text;
+    this.tail += text;
+    if (this.tail.length > 4 * loopTailChars) this.tail = this.tail.slice(-loopTailChars);
   }
 
   /** One cut answer makes the request a cut one. */

@@ -105,5 +105,8 @@ function measuredOf(summary: RelaySummary, { startedAtMs, request: { choices } }
     entropyMeanNats: null,
     entropyMaxNats: null,
     nllMeanNats: uncertainty?.nllNats ?? null,
+    // The bytes passed; nobody read the words.
+    refused: false,
+    looped: false,
   };
 }

@@ -51,8 +51,8 @@ function promptOf({ rolloutId, promptClass, assignedAt, outcome, forced, stable,
     // Where neither tells an exact entropy the NLL stands for it, as in the check of live answers.
     entropy: both(stable.entropyMeanNats, candidate.entropyMeanNats) ?? both(stable.nllMeanNats, candidate.nllMeanNats),
     length: { stable: stable.outputTokens, candidate: candidate.outputTokens },
-    loopedStable: false,
-    loopedCandidate: false,
+    loopedStable: stable.looped,
+    loopedCandidate: candidate.looped,
     forced: forced && {
       nll: both(forced.stable.nllMeanNats, forced.candidate.nllMeanNats),
       entropy: both(forced.stable.entropyMeanNats, forced.candidate.entropyMeanNats),

@@ -227,7 +227,7 @@ function mayBeMirrored({ route, assignment, pinned, wishes }: Answered['admitted
 
 function reportOf({ requestId, admitted, attempt, assignedAt, totalMs }: Answered, rollout: Candidature, end: MirrorEnd): MirrorReport {
   const { asked, assignment, promptClass, unit, named } = admitted;
-  const { finishReason, ttftMs, interTokenMs, tokens, entropyMeanNats, entropyMaxNats, nllMeanNats, usage } = attempt;
+  const { finishReason, ttftMs, interTokenMs, tokens, entropyMeanNats, entropyMaxNats, nllMeanNats, refused, looped, usage } = attempt;
   return {
     requestId,
     model: asked.model,
@@ -243,7 +243,7 @@ function reportOf({ requestId, admitted, attempt, assignedAt, totalMs }: Answere
     candidate: { versionId: rollout.candidate, ...end.figures },
     stable: {
       versionId: assignment.versionId,
-      ...{ finishReason, ttftMs, interTokenMs, tokens, entropyMeanNats, entropyMaxNats, nllMeanNats },
+      ...{ finishReason, ttftMs, interTokenMs, tokens, entropyMeanNats, entropyMaxNats, nllMeanNats, refused, looped },
       inputTokens: usage?.inputTokens ?? null,
       outputTokens: usage?.outputTokens ?? tokens,
       totalMs,
