@@ -305,13 +305,20 @@ describe('a failed candidate', () => {
     }, "one error in the candidate's windows");
   });
 
-  it('that refuses the request is believed: nobody else is asked', async () => {
+  it('that refuses the request is not believed before stable has refused it too', async () => {
     candidate.serve = (one) => one.fail({ code: 'engine.bad-request', message: 'no such thing', retryable: false });
     expect(
-      await growth('canary', async () => {
+      await growth('steady', async () => {
+        expect((await post(at, path, observed)).status).toBe(200);
+      }),
+    ).toEqual({ ok: 1 });
+    steady.behaviour = { failWith: () => ({ code: 'engine.bad-request', message: 'no such thing', retryable: false }) };
+    expect(
+      await growth('steady', async () => {
         expect((await post(at, path, observed)).status).toBe(400);
       }),
     ).toEqual({ rejected: 1 });
+    steady.behaviour = {};
   });
 
   it('after its first byte is cut and not tried again', async () => {
