@@ -34,7 +34,8 @@ const pidOf = (engine: NativeEngine): number => engine.stats().pid ?? Number.NaN
 
 describe('an engine child', () => {
   it('that is killed fails what it had begun, keeps what waited, and comes back', async () => {
-    const engine = await started({ ...looping, parallel: 1 }, { limits });
+    // Longer than a busy machine may take to start it again: a second death would be one of the test.
+    const engine = await started({ ...looping, parallel: 1 }, { limits: { ...limits, hungAfterMs: 20_000 } });
     const other = await started({ parallel: 1 }, { limits });
     const pid = pidOf(engine);
     const running = generate(engine, long);
