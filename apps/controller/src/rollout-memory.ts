@@ -67,6 +67,7 @@ export class RolloutMemory {
   private readonly known = new Map<string, Remembered>();
   /** All ledgers hold exactly what had committed then. */
   private snapshot: string | null = null;
+  private incarnation: string | null = null;
 
   constructor(@Inject(STORES) private readonly stores: ControlStores) {}
 
@@ -97,12 +98,16 @@ export class RolloutMemory {
     const mark = await this.stores.routing.mark(tx);
     // Last: nothing read below may be younger than this instant.
     const { snapshot, at } = await this.stores.windows.instant(tx);
-    // A database that knows less than before was restored or failed over: what is in memory may never have happened.
-    if (this.snapshot !== null && xminOf(snapshot) < xminOf(this.snapshot)) this.known.clear();
+    // A database that knows less than before was restored or failed over: what is in memory may never have happened. Its transaction numbers may have
+    // passed the old ones meanwhile; its incarnation is another.
+    const incarnation = mark?.incarnation ?? '';
+    const backwards = this.snapshot !== null && xminOf(snapshot) < xminOf(this.snapshot);
+    if (backwards || (this.incarnation !== null && this.incarnation !== incarnation)) this.known.clear();
+    this.incarnation = incarnation;
     for (const [id, one] of this.known) if (at - one.dueAt > forgetMs) this.known.delete(id);
     const failures = await this.catchUp(tx, records, snapshot);
     await this.readAround(tx, records, at);
-    const around: Surroundings = { at, snapshot, gateways, incarnation: mark?.incarnation ?? '' };
+    const around: Surroundings = { at, snapshot, gateways, incarnation };
     await this.readShadows(tx, records, at);
     await this.fitReferences(tx, records, around);
     return { around, rollouts: records.flatMap(({ id }) => this.known.get(id) ?? []), failures };
