@@ -25,6 +25,8 @@ import { driftSentence } from './sentence.js';
 const everyMs = 2_000;
 /** Windows of a minute come within a few seconds of its end; answers that take longer are missing from it, today as in the reference. */
 const settleMs = 30_000;
+/** While it learns nothing can alarm, and all days so far are written again with every look. */
+const learnEveryMs = 900_000;
 /** Taken at a time after an outage, so that no transaction is long. */
 const mostMinutes = 240;
 const mostAtOnce = 500;
@@ -103,7 +105,7 @@ export class Watcher {
     const after = advanceWatch(state, windows, untilAt, { referenceMs: policy.referenceS * 1_000 });
     const alarmed = state.alarm === null && after.alarm !== null;
     // What has settled already is taken at once; else when the next minute has.
-    const nextLookAt = untilAt < settledAt ? now : untilAt + blockMs + settleMs;
+    const nextLookAt = untilAt < settledAt ? now : untilAt + (after.reference ? blockMs : learnEveryMs) + settleMs;
     await this.watches.save(tx, watch.modelId, { state: after, nextLookAt, beatNow: alarmed });
     const told = { ...watch, state: after };
     if (alarmed) await this.tell(tx, told, 'model.drifted');
