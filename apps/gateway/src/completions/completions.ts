@@ -141,14 +141,15 @@ export class Completions {
     const scored = quality.listen(admitted, client.names.requestId);
     client.tap = bothTaps(lookup?.status === 'miss' ? lookup.recording : null, mirrored ?? scored);
     const observed = observe(this.parts, admitted, client, underway);
-    const tried = await this.tryVersion(assignment.versionId, admitted, underway).catch((error: unknown) => {
+    const dropped = (error: unknown): never => {
       observed?.drop();
       mirrored?.drop();
       scored?.drop();
       throw error;
-    });
+    };
+    const tried = await this.tryVersion(assignment.versionId, admitted, underway).catch(dropped);
     client.tap = null;
-    const opinion = await this.secondOpinion(admitted, tried, underway);
+    const opinion = await this.secondOpinion(admitted, tried, underway).catch(dropped);
     // What stable answers was no fault of the request: the candidate is smaller, or broken.
     const first: Attempt = opinion?.outcome === 'ok' ? { ...tried, state: 'upstreamError', outcome: 'error' } : tried;
     if (lookup?.status === 'miss' && first.outcome === 'ok') lookup.keep();
