@@ -1,20 +1,13 @@
 // All checks as one e-value: a weighted average, valid under any dependence between them, and which of them carry it.
 import type { CheckName } from '#libs/base';
+import { type LatencyCheckName, latencyChecks } from './check-latency.js';
 import { type FrozenScores, pooledClass } from './frozen-scores.js';
 import type { CheckOptions } from './judgement.js';
-import type { LatencyMetric } from './latency-slices.js';
 import type { Measured } from './measured.js';
 import { surprise } from './surprise.js';
 
 /** e = 20: enough to say that entropy's centre moved, where its tails alone have decided. */
 const ownEvidence = Math.log(20);
-
-/** The three latencies share the plan's one weight. */
-const latencyChecks: readonly CheckName[] = ['ttft', 'interToken', 'latency'];
-const latencyOf = { ttft: 'ttft', interToken: 'interToken', latency: 'total' } as const satisfies Record<
-  'ttft' | 'interToken' | 'latency',
-  LatencyMetric
->;
 
 type Weighted = Exclude<keyof CheckOptions, 'memory'>;
 
@@ -29,14 +22,19 @@ export function weightsOf(
   asked: readonly CheckName[],
   scores: FrozenScores | null,
 ): Partial<Record<CheckName, number>> {
-  const latencies = asked.filter((check) => latencyChecks.includes(check) && measurable(check, scores)).length;
+  // The three latencies share the plan's one weight.
+  const latencies = asked.filter((check) => isLatency(check) && measurable(check, scores)).length;
   const own = (check: CheckName): number => {
     if (!measurable(check, scores)) return 0;
-    if (latencyChecks.includes(check)) return checks.latency.weight / latencies;
+    if (isLatency(check)) return checks.latency.weight / latencies;
     return check in checks && check !== 'memory' ? checks[check as Weighted].weight : 0;
   };
   const total = asked.reduce((sum, check) => sum + own(check), 0);
   return Object.fromEntries(asked.map((check) => [check, total > 0 ? own(check) / total : 0]));
+}
+
+function isLatency(check: CheckName): check is LatencyCheckName {
+  return Object.hasOwn(latencyChecks, check);
 }
 
 /** Whether the frozen scores leave a check anything to see. Without scores nothing is known yet, and every check keeps its weight. */
@@ -45,7 +43,7 @@ function measurable(check: CheckName, scores: FrozenScores | null): boolean {
   if (check === 'entropy') return surprise(scores) !== null;
   if (check === 'length') return Object.hasOwn(scores.length, pooledClass);
   if (check === 'cost') return scores.cost !== undefined && Object.hasOwn(scores.cost, pooledClass);
-  if (check === 'ttft' || check === 'interToken' || check === 'latency') return scores.latency?.[latencyOf[check]] !== null;
+  if (isLatency(check)) return scores.latency?.[latencyChecks[check]] !== null;
   return true;
 }
 
