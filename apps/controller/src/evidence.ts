@@ -71,9 +71,12 @@ export function evidenceOf(one: Remembered, around: Surroundings, { interval }: 
 }
 
 /** What of the evidence comes from windows: live and in a replay the same. */
-export function judgedPart(ledger: Ledger, options: JudgeOptions): Pick<Evidence, 'findings' | 'combined' | 'promotion' | 'counts'> {
-  const { findings, combined, promotion, counts } = ledger.judge(options);
-  return { findings, combined, promotion, counts };
+export function judgedPart(
+  ledger: Ledger,
+  options: JudgeOptions,
+): Pick<Evidence, 'findings' | 'combined' | 'promotion' | 'counts' | 'drift'> {
+  const { findings, combined, promotion, counts, drift } = ledger.judge(options);
+  return { findings, combined, promotion, counts, drift };
 }
 
 /** What a rollout and its plan ask of the judgement at one instant. */

@@ -55,6 +55,17 @@ const armHealth = z.object({
   restarts: z.int().optional(),
 });
 
+const inputDrift = z.object({
+  responses: z.number(),
+  mix: z.object({
+    distance: z.number(),
+    noise: z.number(),
+    moved: z.boolean(),
+    classes: z.array(z.object({ promptClass: z.string(), share: z.number(), reference: z.number() })),
+  }),
+  length: z.object({ effect: z.number(), noise: z.number(), moved: z.boolean() }).nullable(),
+});
+
 /** The evidence of one look, as stored with decisions. */
 export const evidence = z.object({
   at: z.number(),
@@ -81,6 +92,7 @@ export const evidence = z.object({
   reference: z.object({ responses: z.int(), fitted: z.boolean() }),
   findings: z.array(finding),
   combined: z.object({ logE: z.number(), threshold: z.number(), share: z.partialRecord(finding.shape.check, z.number()) }),
+  drift: inputDrift.nullable().optional(),
   promotion: z.array(z.object({ check: finding.shape.check, logE: z.number(), needed: z.number(), proven: z.boolean() })),
   counts: z.object({
     stable: z.int(),

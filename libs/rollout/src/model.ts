@@ -88,6 +88,20 @@ export interface ExpectedShift {
   readonly source: 'shadow' | 'gate';
 }
 
+/** Distances of this epoch's prompts from the reference's, with what chance would show; `moved`: beyond both that and what matters. */
+export interface InputDrift {
+  readonly responses: number;
+  /** Total variation of the mix of prompt classes, 0 to 1, and the classes that moved most. */
+  readonly mix: {
+    readonly distance: number;
+    readonly noise: number;
+    readonly moved: boolean;
+    readonly classes: readonly { readonly promptClass: string; readonly share: number; readonly reference: number }[];
+  };
+  /** Prompt tokens within classes, relative to the reference minus one. */
+  readonly length: { readonly effect: number; readonly noise: number; readonly moved: boolean } | null;
+}
+
 /** Everything `decide` may know, at one instant. Stored whole with the decision, so that the decision can be replayed. */
 export interface Evidence {
   readonly at: number;
@@ -128,6 +142,8 @@ export interface Evidence {
     readonly lastStableAt: number | null;
     readonly lastCandidateAt: number | null;
   };
+  /** What users ask now against what they asked when the scores were frozen: of no version's doing. Null or absent where nothing can be told. */
+  readonly drift?: InputDrift | null;
   readonly command: OperatorCommand | null;
 }
 
